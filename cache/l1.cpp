@@ -1,0 +1,172 @@
+#include "cache/l1.h"
+
+#include <chrono>
+#include <utility>
+
+#include "cache/l1_flights.h"
+
+namespace syncline::cache {
+
+namespace {
+
+using net::errc;
+using net::error;
+using net::result;
+using net::task;
+
+// Callers have deadlines of their own; this one bounds how long a load may hold its keys.
+constexpr std::chrono::seconds kLoadDeadline{30};
+// A load that brings a value older than an invalidation it began after (a copy that lags) is tried once more.
+constexpr int kLoadAttempts = 2;
+
+// The load as a task of its own, so that no caller takes it along when it leaves.
+task<void> run_load(net::core& on, batch_loader& loader, net::work_class work, net::access who,
+                    std::string request_id, departure batch) {
+  net::request_context context(on, work);
+  context.set_deadline(std::chrono::steady_clock::now() + kLoadDeadline);
+  context.who = std::move(who);
+  context.request_id = std::move(request_id);
+  for (int attempt = 1; attempt <= kLoadAttempts && !batch.empty(); ++attempt) {
+    std::vector<std::string> keys = batch.keys();
+    const std::size_t asked = keys.size();
+    const result<std::vector<value_ptr>> loaded = co_await loader.load(context, std::move(keys));
+    if (loaded.has_error()) {
+      batch.fail(loaded.error());
+    } else if (loaded->size() != asked) {
+      const error wrong(errc::internal, "a loader answered for another number of keys");
+      batch.fail(wrong);
+    } else {
+      batch.land(*loaded, attempt == kLoadAttempts);
+    }
+  }
+}
+
+}  // namespace
+
+struct l1::state : l1_shared {
+  using l1_shared::l1_shared;
+
+  // The stored value of `key`; or joins its load, beginning one (appended to `begun`) if there is none.
+  void look_up(key_view key, net::core& on, std::size_t index, std::vector<value_ptr>& values,
+               std::shared_ptr<waiting_call>& call, std::vector<flight_ptr>& begun);
+};
+
+void l1::state::look_up(key_view key, net::core& on, std::size_t index, std::vector<value_ptr>& values,
+                        std::shared_ptr<waiting_call>& call, std::vector<flight_ptr>& begun) {
+  l1_stripe& home = stripe_of(key.hash);
+  const std::lock_guard lock(home.mutex);
+  if (const value_ptr* stored = home.store.find(key)) {
+    (call != nullptr ? call->values : values)[index] = *stored;
+    ++home.counted.hits;
+    return;
+  }
+  ++home.counted.misses;
+  if (call == nullptr) call = std::make_shared<waiting_call>(on, std::move(values));
+  call->missing.fetch_add(1, std::memory_order_relaxed);
+  const auto at = home.flights.find(key);
+  if (at != home.flights.end()) {
+    at->second->waiters.push_back({call, index});
+    return;
+  }
+  auto one = std::make_shared<flight>(key, home.floors.of(key.hash));
+  one->waiters.push_back({call, index});
+  home.flights.emplace(one->key, one);
+  ++home.counted.loads;
+  begun.push_back(std::move(one));
+}
+
+l1::l1(const l1_options& options) : state_(std::make_unique<state>(options)) {}
+l1::~l1() = default;
+
+value_ptr l1::find(std::string_view key) noexcept {
+  const key_view wanted = hashed(key);
+  l1_stripe& home = state_->stripe_of(wanted.hash);
+  const std::lock_guard lock(home.mutex);
+  const value_ptr* stored = home.store.find(wanted);
+  if (stored == nullptr) return nullptr;
+  ++home.counted.hits;
+  return *stored;
+}
+
+task<result<std::vector<value_ptr>>> l1::get_many(net::request_context& context,
+                                                  std::vector<std::string> keys, batch_loader& loader) {
+  if (context.cancelled()) co_return error(errc::cancelled, "the request was cancelled");
+  net::core& on = context.on();
+  std::vector<value_ptr> values(keys.size());
+  std::shared_ptr<waiting_call> call;
+  std::vector<flight_ptr> begun;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    state_->look_up(hashed(keys[i]), on, i, values, call, begun);
+  }
+  if (call == nullptr) co_return values;
+  if (!begun.empty()) {
+    departure batch(*state_, std::move(begun));
+    task<void> load = run_load(on, loader, context.work(), context.who, context.request_id, std::move(batch));
+    net::spawn(on, std::move(load));
+  }
+  // What has landed in the meantime left only our own count.
+  if (call->missing.fetch_sub(1, std::memory_order_acq_rel) != 1) {
+    const auto since = std::chrono::steady_clock::now();
+    const result<void> woken = co_await call->done.wait(context);
+    const auto waited = std::chrono::steady_clock::now() - since;
+    context.stage_us[static_cast<std::size_t>(net::stage::cache)] +=
+        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(waited).count());
+    if (woken.has_error()) co_return woken.error();
+  }
+  if (call->failure) co_return *call->failure;
+  co_return std::move(call->values);
+}
+
+void l1::invalidate(std::string_view key, std::int64_t position) noexcept {
+  const key_view gone = hashed(key);
+  l1_stripe& home = state_->stripe_of(gone.hash);
+  l1_store::taken dropped;  // both are freed after the lock
+  flight_ptr detached;
+  {
+    const std::lock_guard lock(home.mutex);
+    ++home.counted.invalidations;
+    home.floors.note(gone.hash, position);
+    const value_ptr* stored = home.store.peek(gone);
+    if (stored != nullptr && (*stored)->position < position) dropped = home.store.erase(gone);
+    const auto at = home.flights.find(gone);
+    if (at != home.flights.end()) {
+      detached = std::move(at->second);
+      home.flights.erase(at);
+    }
+  }
+  state_->release(dropped.cost_bytes);
+}
+
+void l1::clear(std::int64_t position) noexcept {
+  for (const auto& each : state_->stripes()) {
+    l1_store::contents dropped;
+    key_map<flight_ptr> detached;
+    {
+      const std::lock_guard lock(each->mutex);
+      ++each->counted.invalidations;
+      each->floors.note_all(position);
+      dropped = each->store.clear();
+      detached.swap(each->flights);
+    }
+    state_->release(dropped.cost_bytes);
+  }
+}
+
+l1::figures l1::read_figures() const noexcept {
+  figures sum;
+  for (const auto& each : state_->stripes()) {
+    const std::lock_guard lock(each->mutex);
+    const figures& one = each->counted;
+    sum.entries += each->store.entries();
+    sum.bytes += each->store.bytes();
+    sum.hits += one.hits;
+    sum.misses += one.misses;
+    sum.loads += one.loads;
+    sum.evictions += one.evictions;
+    sum.invalidations += one.invalidations;
+    sum.refused_fills += one.refused_fills;
+  }
+  return sum;
+}
+
+}  // namespace syncline::cache

@@ -1,0 +1,62 @@
+# Flags common to all our targets, and the one function that makes a library of a folder.
+
+add_library(syncline_options INTERFACE)
+target_compile_options(syncline_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wnull-dereference -Wdouble-promotion -Wformat=2 -Wimplicit-fallthrough -Werror
+  -fno-omit-frame-pointer -g -fno-semantic-interposition
+  "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
+target_compile_definitions(syncline_options INTERFACE
+  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_VISIBILITY
+  BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=8)
+target_include_directories(syncline_options INTERFACE ${CMAKE_SOURCE_DIR})
+# Boost and friends are system headers: their warnings are theirs.
+target_link_libraries(syncline_options INTERFACE Threads::Threads)
+
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 reports impossible null dereferences inside inlined library code at -O2.
+  target_compile_options(syncline_options INTERFACE -Wno-null-dereference)
+else()
+  # Clang builds the fuzzers only. Its own opinions are shown there and judged, they do not break that build.
+  target_compile_options(syncline_options INTERFACE -Wno-error)
+endif()
+
+if(SYNCLINE_SANITIZE)
+  set(SYNCLINE_JEMALLOC OFF)
+  target_compile_options(syncline_options INTERFACE -fsanitize=${SYNCLINE_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(syncline_options INTERFACE -fsanitize=${SYNCLINE_SANITIZE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Instrumented code hides from GCC what is initialised: std::regex and std::function alone give false alarms.
+    target_compile_options(syncline_options INTERFACE -Wno-maybe-uninitialized)
+    if(SYNCLINE_SANITIZE MATCHES "thread")
+      target_compile_options(syncline_options INTERFACE -Wno-tsan)
+    endif()
+  else()
+    # Clang 14 marks the parts it splits a coroutine into for this check and then cannot assemble them.
+    target_compile_options(syncline_options INTERFACE -fno-sanitize=function)
+  endif()
+endif()
+
+# A precompiled Asio awaitable header: a file with a coroutine otherwise costs 5 s.
+function(syncline_use_tasks target)
+  target_precompile_headers(${target} PRIVATE
+    <boost/asio/awaitable.hpp> <boost/asio/io_context.hpp> <string> <vector> <memory> <functional> <chrono>)
+endfunction()
+
+# One static library per folder: what is not linked here cannot be called, so arrows between folders point down only.
+function(syncline_library target)
+  cmake_parse_arguments(arg "" "" "FOLDERS;LINK" ${ARGN})
+  set(sources)
+  foreach(folder ${arg_FOLDERS})
+    file(GLOB found CONFIGURE_DEPENDS ${folder}/*.cpp ${folder}/*.h)
+    list(APPEND sources ${found})
+  endforeach()
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  if(NOT sources)  # a folder that holds only main.cpp, or nothing yet, is an empty library and no error
+    set(sources ${CMAKE_CURRENT_BINARY_DIR}/no_sources.cpp)
+    file(WRITE ${sources} "")
+  endif()
+  add_library(${target} STATIC ${sources})
+  set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
+  target_link_libraries(${target} PUBLIC syncline_options ${arg_LINK})
+endfunction()

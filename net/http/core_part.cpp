@@ -1,0 +1,260 @@
+#include "net/http/core_part.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <random>
+
+#include <boost/asio/post.hpp>
+
+#include "net/http/connection.h"
+#include "perf/log.h"
+
+namespace syncline::net::http {
+
+namespace {
+
+constexpr std::string_view kTooManyConnections =
+    "HTTP/1.1 503 Service Unavailable\r\nServer: syncline\r\nRetry-After: 1\r\nConnection: close\r\n"
+    "Content-Type: application/problem+json\r\nContent-Length: 132\r\n\r\n"
+    "{\"type\":\"/problems/too-many-connections\",\"title\":\"Service Unavailable\",\"status\":503,"
+    "\"detail\":\"This server has no connection free.\"}\n";
+
+std::string_view peer_text(const sockaddr_storage& from, std::array<char, INET6_ADDRSTRLEN>& room) noexcept {
+  const char* text = nullptr;
+  if (from.ss_family == AF_INET) {
+    text = ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(from).sin_addr, room.data(),
+                       INET6_ADDRSTRLEN);
+  } else if (from.ss_family == AF_INET6) {
+    text = ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(from).sin6_addr, room.data(),
+                       INET6_ADDRSTRLEN);
+  }
+  return text == nullptr ? std::string_view("unix") : std::string_view(text);
+}
+
+}  // namespace
+
+core_part::core_part(core& on, std::shared_ptr<server_shared> server, int listening)
+    : on_(on),
+      server_(std::move(server)),
+      listening_(listening),
+      now_(std::chrono::steady_clock::now()),
+      routes_(server_->options.metrics_label),
+      shared_(new_workspace()),
+      accept_pause_(
+          [](void* owner) noexcept {
+            auto& self = *static_cast<core_part*>(owner);
+            self.refresh();
+            self.accept_some();
+          },
+          this),
+      id_prefix_(std::random_device{}()) {}
+
+core_part::~core_part() {
+  if (listening_ >= 0) ::close(listening_);
+  for (connection* first : {connections_, buried_}) {
+    while (first != nullptr) {
+      const std::unique_ptr<connection> last(first);
+      first = first->next_;
+    }
+  }
+}
+
+void core_part::start() {
+  poll_.start(
+      on_.io(), shared_from_this(), [this] { refresh(); }, [this] { sweep(); });
+  if (!poll_.add(listening_, *this))
+    perf::log_error("a listening socket could not be watched", {{"errno", errno}});
+}
+
+void core_part::stop_accepting() {
+  if (!accepting_) return;
+  refresh();
+  accept_some();  // what the kernel has accepted for us would be reset
+  accepting_ = false;
+  accept_pause_.disarm();
+  poll_.remove(listening_);
+  ::close(listening_);
+  listening_ = -1;
+}
+
+void core_part::drain() {
+  refresh();
+  for (connection* each = connections_; each != nullptr;) {
+    connection* const next = each->next_;
+    each->drain();
+    each = next;
+  }
+}
+
+void core_part::close_all() {
+  refresh();
+  for (connection* each = connections_; each != nullptr;) {
+    connection* const next = each->next_;
+    each->abort();
+    each = next;
+  }
+}
+
+void core_part::stop() {
+  poll_.stop();
+  sweep();
+}
+
+void core_part::make_request_id(std::string& out) {
+  static constexpr std::string_view kDigits = "0123456789abcdefghjkmnpqrstvwxyz";  // Crockford's base 32
+  std::array<char, 13> text{};  // short enough for a string to hold without allocating
+  std::uint64_t n = id_prefix_;
+  for (std::size_t i = 0; i < 6; ++i, n >>= 5U) text[5 - i] = kDigits[n & 31U];
+  n = id_next_++;
+  for (std::size_t i = 0; i < 7; ++i, n >>= 5U) text[12 - i] = kDigits[n & 31U];
+  out.assign(text.data(), text.size());
+}
+
+std::unique_ptr<workspace> core_part::new_workspace() {
+  return std::make_unique<workspace>(on_);
+}
+
+std::unique_ptr<workspace> core_part::take_shared() {
+  std::unique_ptr<workspace> next;
+  if (spare_.empty()) {
+    next = new_workspace();
+  } else {
+    next = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  shared_.swap(next);
+  return next;
+}
+
+void core_part::give_back(std::unique_ptr<workspace> unused) noexcept {
+  constexpr std::size_t kOutputBytesKept = 256 * 1024;
+  if (spare_.size() >= kSpareWorkspacesMax) return;
+  if (unused->out.capacity() > kOutputBytesKept) unused->out.release();
+  unused->parser.reset();
+  unused->context.reset();
+  try {
+    spare_.push_back(std::move(unused));
+  } catch (const std::bad_alloc&) {  // then it is simply freed
+  }
+}
+
+void core_part::on_events(std::uint32_t) noexcept {
+  if (accepting_) accept_some();
+}
+
+void core_part::accept_some() noexcept {
+  for (unsigned i = 0; i < kAcceptsPerTurn && accepting_; ++i) {
+    sockaddr_storage from{};
+    socklen_t size = sizeof from;
+    const int descriptor =
+        ::accept4(listening_, reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor < 0) {
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      return pause_accepting();
+    }
+    if (from.ss_family == AF_INET || from.ss_family == AF_INET6) {
+      const int on = 1;
+      ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    std::array<char, INET6_ADDRSTRLEN> room{};
+    welcome(descriptor, peer_text(from, room));
+  }
+  // More may be waiting, and an edge is told only once: come back after the connections had their turn.
+  if (accepting_) on_.timers().arm(accept_pause_, now_);
+}
+
+void core_part::pause_accepting() noexcept {
+  server_->counts.accept_pauses.add();
+  perf::log_warn("accepting pauses", {{"errno", errno}, {"pause_ms", bounds().accept_pause_ms}});
+  on_.timers().arm(accept_pause_, now_ + std::chrono::milliseconds(bounds().accept_pause_ms));
+}
+
+void core_part::welcome(int descriptor, std::string_view peer) noexcept {
+  const bool refused =
+      server_->connections.fetch_add(1, std::memory_order_relaxed) >= server_->options.limit.connections_max;
+  if (refused) {
+    server_->connections.fetch_sub(1, std::memory_order_relaxed);
+    server_->counts.refused.add();
+    static_cast<void>(::send(descriptor, kTooManyConnections.data(), kTooManyConnections.size(),
+                             MSG_NOSIGNAL | MSG_DONTWAIT));
+    ::shutdown(descriptor, SHUT_WR);
+    if (refused_open_ == kRefusedMax) {
+      ::close(descriptor);
+      return;
+    }
+    ++refused_open_;
+  } else {
+    server_->counts.accepted.add();
+    server_->counts.connections.add(1);
+  }
+  auto* const made = new (std::nothrow) connection(*this, descriptor, peer, refused);
+  if (made == nullptr) {
+    ::close(descriptor);
+    forget(refused);
+    return;
+  }
+  made->next_ = connections_;
+  if (connections_ != nullptr) connections_->previous_ = made;
+  connections_ = made;
+  if (!poll_.add(descriptor, *made)) made->abort();
+}
+
+void core_part::forget(bool refused) noexcept {
+  if (refused) {
+    --refused_open_;
+    return;
+  }
+  server_->counts.connections.add(-1);
+  if (server_->connections.fetch_sub(1, std::memory_order_acq_rel) != 1 || !draining()) return;
+  const std::lock_guard lock(server_->mutex);
+  server_->ended.notify_all();
+}
+
+void core_part::bury(connection& c) noexcept {
+  (c.previous_ != nullptr ? c.previous_->next_ : connections_) = c.next_;
+  if (c.next_ != nullptr) c.next_->previous_ = c.previous_;
+  c.previous_ = nullptr;
+  c.next_ = buried_;
+  buried_ = &c;
+  forget(c.refused());
+}
+
+// Deletes what was closed. Nobody is inside a connection now, and none of them has events left.
+void core_part::sweep() noexcept {
+  if (buried_ == nullptr) return;
+  std::erase_if(yielded_, [](const connection* c) { return c->phase_ == connection::phase::closed; });
+  while (buried_ != nullptr) {
+    const std::unique_ptr<connection> gone(buried_);
+    buried_ = gone->next_;
+  }
+}
+
+void core_part::run_later(connection& c) {
+  yielded_.push_back(&c);
+  if (yield_posted_) return;
+  yield_posted_ = true;
+  boost::asio::post(on_.io(), [self = shared_from_this()] { self->run_yielded(); });
+}
+
+void core_part::run_yielded() noexcept {
+  yield_posted_ = false;
+  refresh();
+  std::vector<connection*> turn;
+  turn.swap(yielded_);
+  for (connection* each : turn) {
+    each->yielded_ = false;
+    each->drive();
+  }
+  sweep();
+}
+
+}  // namespace syncline::net::http

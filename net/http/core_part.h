@@ -1,0 +1,113 @@
+// One core's part of a server: its listening socket, its connections, and what they share.
+//
+// Thread: its core, once started; made and bound elsewhere. Bounds: `limits` of the server,
+// kSpareWorkspacesMax spare workspaces. Failure: when descriptors run out accepting pauses; the backlog of
+// the kernel waits.
+//
+// Invariants
+//  1. A connection is in `connections_` from accept until bury(); then it is deleted once no caller can be
+//  inside it.
+//  2. A task holds a shared pointer to the part, so the part outlives every coroutine frame that refers to a
+//  connection.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/core/core.h"
+#include "net/http/poller.h"
+#include "net/http/response.h"
+#include "net/http/server.h"
+#include "net/http/server_metrics.h"
+#include "net/http/workspace.h"
+
+namespace syncline::net::http {
+
+class connection;
+
+// What the cores of one server share.
+struct server_shared {
+  server_shared(handler& h, const server_options& o) : handles(h), options(o), counts(o.metrics_label) {}
+  handler& handles;
+  const server_options options;
+  server_metrics counts;
+  std::atomic<std::uint64_t> connections{0};
+  std::atomic<bool> draining{false};
+  std::mutex mutex;
+  std::condition_variable ended;  // the last connection is gone
+};
+
+class core_part final : public std::enable_shared_from_this<core_part>, private poll_target {
+ public:
+  core_part(core& on, std::shared_ptr<server_shared> server, int listening);
+  ~core_part();
+  core_part(const core_part&) = delete;
+  core_part& operator=(const core_part&) = delete;
+
+  void start();
+  void stop_accepting();
+  void drain();      // idle connections end, streams are told
+  void close_all();  // the rest ends as soon as its task returns
+  void stop();       // after close_all(): no more events
+
+  // For connections.
+  [[nodiscard]] core& on() const noexcept { return on_; }
+  [[nodiscard]] const limits& bounds() const noexcept { return server_->options.limit; }
+  [[nodiscard]] const server_metrics& counts() const noexcept { return server_->counts; }
+  [[nodiscard]] handler& handles() const noexcept { return server_->handles; }
+  [[nodiscard]] bool draining() const noexcept { return server_->draining.load(std::memory_order_relaxed); }
+  [[nodiscard]] route_metrics& routes() noexcept { return routes_; }
+  // The time of the latest look at the clock, good enough for deadlines; refresh() looks.
+  [[nodiscard]] steady_time now() const noexcept { return now_; }
+  steady_time refresh() noexcept { return now_ = std::chrono::steady_clock::now(); }
+  [[nodiscard]] std::string_view standard_lines() noexcept { return standard_.at(now_); }
+  void make_request_id(std::string& out);
+
+  [[nodiscard]] workspace& shared_workspace() noexcept { return *shared_; }
+  [[nodiscard]] std::unique_ptr<workspace> take_shared();
+  void give_back(std::unique_ptr<workspace> unused) noexcept;
+
+  void run_later(connection& c);      // advance() again after others had their turn
+  void bury(connection& c) noexcept;  // closed: forget it
+
+ private:
+  static constexpr std::size_t kSpareWorkspacesMax = 64;
+  static constexpr unsigned kAcceptsPerTurn = 64;
+  static constexpr std::size_t kRefusedMax = 64;
+
+  void on_events(std::uint32_t events) noexcept override;  // of the listening socket
+  void accept_some() noexcept;
+  void welcome(int descriptor, std::string_view peer) noexcept;
+  void forget(bool refused) noexcept;
+  void pause_accepting() noexcept;
+  void sweep() noexcept;
+  void run_yielded() noexcept;
+  [[nodiscard]] std::unique_ptr<workspace> new_workspace();
+
+  core& on_;
+  const std::shared_ptr<server_shared> server_;
+  int listening_;
+  poller poll_;
+  steady_time now_;
+  standard_headers standard_;
+  route_metrics routes_;
+  std::unique_ptr<workspace> shared_;
+  std::vector<std::unique_ptr<workspace>> spare_;
+  connection* connections_ = nullptr;
+  connection* buried_ = nullptr;
+  std::vector<connection*> yielded_;
+  timer_entry accept_pause_;
+  std::size_t refused_open_ = 0;
+  std::uint32_t id_prefix_;
+  std::uint64_t id_next_ = 0;
+  bool yield_posted_ = false;
+  bool accepting_ = true;
+};
+
+}  // namespace syncline::net::http

@@ -1,0 +1,60 @@
+// What a connection still has to send: small answers copied together, large shared bodies by reference
+// between them.
+//
+// Use it so that a batch of answers costs one send. Thread: one. Bound: the connection stops producing at
+// `output_buffer_bytes`.
+//
+// Invariant: size() is the sum of the copied bytes and the unsent parts of the shared bodies.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "net/http/byte_buffer.h"
+#include "net/http/exchange.h"
+
+namespace syncline::net::http {
+
+class output_queue {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return bytes_.empty() && shared_.empty(); }
+  [[nodiscard]] std::size_t size() const noexcept { return bytes_.size() + shared_bytes_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return bytes_.capacity(); }
+
+  [[nodiscard]] char* prepare(std::size_t room) { return bytes_.prepare(room); }
+  void commit(std::size_t n) noexcept {
+    bytes_.commit(n);
+    appended_ += n;
+  }
+  void append(std::string_view text) {
+    bytes_.append(text);
+    appended_ += text.size();
+  }
+  void append(shared_bytes body);
+
+  // Fills `out` with what comes next; returns how many entries. Then consume() what the kernel took.
+  [[nodiscard]] std::size_t gather(std::span<iovec> out) noexcept;
+  void consume(std::size_t n) noexcept;
+  void clear() noexcept;
+  void release() noexcept;
+
+ private:
+  struct shared_part {
+    std::uint64_t at;  // position among the copied bytes
+    shared_bytes body;
+  };
+
+  byte_buffer bytes_;
+  std::vector<shared_part> shared_;
+  std::size_t shared_bytes_ = 0;  // unsent
+  std::size_t first_sent_ = 0;    // bytes of shared_.front() already sent
+  std::uint64_t appended_ = 0;    // copied bytes, ever
+  std::uint64_t consumed_ = 0;
+};
+
+}  // namespace syncline::net::http

@@ -1,0 +1,298 @@
+#include "net/http/parser.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+
+#include "net/http/characters.h"
+#include "net/http/server.h"
+#include "net/http/target.h"
+
+namespace syncline::net::http {
+
+namespace {
+
+constexpr std::size_t kMethodBytesMax = 24;
+
+constexpr std::array<parse_error_text, kParseErrors> kTexts{{
+    {200, "none", ""},
+    {400, "bare-cr", "A carriage return must be followed by a line feed."},
+    {400, "bare-lf", "A line must end with carriage return and line feed."},
+    {400, "bad-method", "The request does not start with a method."},
+    {400, "bad-request-line", "The request line must be: method, one space, target, one space, version."},
+    {400, "bad-version", "The HTTP version is malformed."},
+    {505, "unknown-version", "This server speaks HTTP/1.1 and HTTP/1.0."},
+    {400, "bad-target", "The request target is not a valid path or URL for this method."},
+    {414, "target-too-long", "The request target is longer than this server accepts."},
+    {501, "connect", "This server is no proxy: CONNECT is not implemented."},
+    {431, "headers-too-large", "Request line and headers together are larger than this server accepts."},
+    {431, "too-many-headers", "The request has more header lines than this server accepts."},
+    {400, "bad-header-name", "A header line needs a name of token characters, directly followed by a colon."},
+    {400, "bad-header-value", "A header value has a control character in it."},
+    {400, "folded-header", "A header line must not start with white space (line folding is obsolete)."},
+    {400, "missing-host", "An HTTP/1.1 request needs a Host header."},
+    {400, "duplicate-host", "The request has more than one Host header."},
+    {400, "bad-host", "The Host header is not a host with an optional port."},
+    {400, "bad-content-length", "Content-Length must be one decimal number."},
+    {400, "duplicate-content-length", "The request has more than one Content-Length header."},
+    {400, "length-and-encoding", "Content-Length and Transfer-Encoding exclude each other."},
+    {400, "bad-transfer-encoding", "Transfer-Encoding must be exactly one final chunked."},
+    {501, "unknown-transfer-encoding", "The only transfer coding this server implements is chunked."},
+    {400, "encoding-in-http-1-0", "HTTP/1.0 has no Transfer-Encoding."},
+    {417, "unknown-expectation", "The only expectation this server knows is 100-continue."},
+}};
+
+method method_of(std::string_view text) noexcept {
+  switch (text.size()) {
+    case 3:
+      if (text == "GET") return method::get;
+      if (text == "PUT") return method::put;
+      break;
+    case 4:
+      if (text == "POST") return method::post;
+      if (text == "HEAD") return method::head;
+      break;
+    case 5:
+      if (text == "PATCH") return method::patch;
+      break;
+    case 6:
+      if (text == "DELETE") return method::del;
+      break;
+    case 7:
+      if (text == "OPTIONS") return method::options;
+      break;
+    default:
+      break;
+  }
+  return method::other;
+}
+
+std::string_view trim(std::string_view text) noexcept {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+// Calls `each` for every element of a comma-separated list; empty elements are passed too.
+template <class Each>
+void for_each_element(std::string_view list, Each each) {
+  for (;;) {
+    const std::size_t comma = list.find(',');
+    each(trim(list.substr(0, comma)));
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+// What the headers say about framing and the connection, collected while they are parsed.
+struct head_facts {
+  bool host_seen = false;
+  bool length_seen = false;
+  bool encoding_seen = false;
+  bool close = false;
+  bool keep_alive = false;
+  std::string_view host;
+};
+
+parse_error parse_version(std::string_view text, request_head& out) noexcept {
+  if (text == "HTTP/1.1") {
+    out.minor = 1;
+    return parse_error::none;
+  }
+  if (text == "HTTP/1.0") {
+    out.minor = 0;
+    return parse_error::none;
+  }
+  const bool shaped = text.size() == 8 && text.substr(0, 5) == "HTTP/" && is_digit(text[5]) &&
+                      text[6] == '.' && is_digit(text[7]);
+  return shaped ? parse_error::unknown_version : parse_error::bad_version;
+}
+
+// On success `p` is at the first header line.
+parse_error parse_request_line(const char*& p, const char* end, const limits& bounds,
+                               request_head& out) noexcept {
+  const char* const method_end = skip_token(p, end);
+  out.method_text = std::string_view(p, static_cast<std::size_t>(method_end - p));
+  if (*method_end != ' ')
+    return *method_end == '\r' ? parse_error::bad_request_line : parse_error::bad_method;
+  if (out.method_text.size() > kMethodBytesMax) return parse_error::bad_method;
+  out.verb = method_of(out.method_text);
+
+  const char* const target = method_end + 1;
+  const char* const target_end = skip_target(target, end);
+  out.target = std::string_view(target, static_cast<std::size_t>(target_end - target));
+  if (out.target.size() > bounds.target_bytes_max) return parse_error::target_too_long;
+  if (*target_end != ' ')
+    return *target_end == '\r' ? parse_error::bad_request_line : parse_error::bad_target;
+  if (out.target.empty()) return parse_error::bad_request_line;
+
+  const char* const version = target_end + 1;
+  const char* const version_end = skip_value(version, end);
+  if (*version_end != '\r') return parse_error::bad_version;
+  if (version_end[1] != '\n') return parse_error::bare_cr;
+  if (const auto e = parse_version({version, static_cast<std::size_t>(version_end - version)}, out);
+      e != parse_error::none) {
+    return e;
+  }
+  p = version_end + 2;
+  return split_target(out);
+}
+
+parse_error take_content_length(std::string_view value, head_facts& facts, request_head& out) noexcept {
+  if (facts.length_seen) return parse_error::duplicate_content_length;
+  facts.length_seen = true;
+  if (value.empty() || value.size() > 19)
+    return parse_error::bad_content_length;  // 19 digits fit into 64 bits
+  std::uint64_t length = 0;
+  for (const char c : value) {
+    if (!is_digit(c)) return parse_error::bad_content_length;
+    length = length * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  out.content_length = length;
+  return parse_error::none;
+}
+
+// RFC 9112 section 6.3: without a final chunked the length of the body is unknowable, so it is 400; a coding
+// before it is 501.
+parse_error take_transfer_encoding(std::string_view value, head_facts& facts, request_head& out) noexcept {
+  if (facts.encoding_seen) return parse_error::bad_transfer_encoding;
+  facts.encoding_seen = true;
+  if (iequals(value, "chunked")) {
+    out.chunked = true;
+    return parse_error::none;
+  }
+  unsigned elements = 0, chunked = 0;
+  bool last_is_chunked = false, well_formed = true;
+  for_each_element(value, [&](std::string_view element) {
+    ++elements;
+    last_is_chunked = iequals(element, "chunked");
+    chunked += last_is_chunked ? 1U : 0U;
+    well_formed = well_formed && !element.empty() && is_token_char(element.front());
+  });
+  const bool unknown_then_chunked = well_formed && last_is_chunked && chunked == 1 && elements > 1;
+  return unknown_then_chunked ? parse_error::unknown_transfer_encoding : parse_error::bad_transfer_encoding;
+}
+
+parse_error take_field(const header_field& field, head_facts& facts, request_head& out) noexcept {
+  switch (field.name.size()) {
+    case 4:
+      if (!iequals(field.name, "host")) break;
+      if (facts.host_seen) return parse_error::duplicate_host;
+      facts.host_seen = true;
+      facts.host = field.value;
+      return valid_authority(field.value) ? parse_error::none : parse_error::bad_host;
+    case 6:
+      if (!iequals(field.name, "expect")) break;
+      if (!iequals(field.value, "100-continue")) return parse_error::unknown_expectation;
+      out.expect_continue = out.minor >= 1;
+      break;
+    case 10:
+      if (!iequals(field.name, "connection")) break;
+      for_each_element(field.value, [&facts](std::string_view element) {
+        facts.close = facts.close || iequals(element, "close");
+        facts.keep_alive = facts.keep_alive || iequals(element, "keep-alive");
+      });
+      break;
+    case 14:
+      if (iequals(field.name, "content-length")) return take_content_length(field.value, facts, out);
+      break;
+    case 17:
+      if (iequals(field.name, "transfer-encoding")) return take_transfer_encoding(field.value, facts, out);
+      break;
+    default:
+      break;
+  }
+  return parse_error::none;
+}
+
+// On success `p` is at the next line.
+parse_error parse_field(const char*& p, const char* end, header_field& field) noexcept {
+  if (*p == ' ' || *p == '\t') return parse_error::folded_header;
+  const char* const name_end = skip_token(p, end);
+  if (*name_end != ':' || name_end == p) return parse_error::bad_header_name;
+  const char* const value_end = skip_value(name_end + 1, end);
+  if (*value_end != '\r') return parse_error::bad_header_value;
+  if (value_end[1] != '\n') return parse_error::bare_cr;
+  field.name = std::string_view(p, static_cast<std::size_t>(name_end - p));
+  field.value = trim(std::string_view(name_end + 1, static_cast<std::size_t>(value_end - name_end - 1)));
+  p = value_end + 2;
+  return parse_error::none;
+}
+
+parse_error parse_fields(const char* p, const char* end, const limits& bounds,
+                         std::vector<header_field>& fields, head_facts& facts, request_head& out) {
+  // The head ends with an empty line, so there is a byte to look at after each line.
+  while (*p != '\r') {
+    if (fields.size() == bounds.header_count_max) return parse_error::too_many_headers;
+    header_field& field = fields.emplace_back();
+    if (const auto e = parse_field(p, end, field); e != parse_error::none) return e;
+    if (const auto e = take_field(field, facts, out); e != parse_error::none) return e;
+  }
+  return end - p == 2 ? parse_error::none : parse_error::bare_cr;
+}
+
+parse_error check_together(const head_facts& facts, request_head& out) noexcept {
+  if (facts.encoding_seen && out.minor == 0) return parse_error::encoding_in_http_1_0;
+  if (facts.encoding_seen && facts.length_seen) return parse_error::length_and_encoding;
+  if (!facts.host_seen && out.minor >= 1) return parse_error::missing_host;
+  if (out.host.data() == nullptr) out.host = facts.host;  // else the absolute target's authority stands
+  out.keep_alive = !facts.close && (out.minor >= 1 || facts.keep_alive);
+  return parse_error::none;
+}
+
+}  // namespace
+
+const parse_error_text& describe(parse_error e) noexcept {
+  return kTexts[static_cast<std::size_t>(e)];
+}
+
+parse_status head_parser::find_end(std::string_view bytes, const limits& bounds) noexcept {
+  const char* const base = bytes.data();
+  const std::size_t window = std::min<std::size_t>(bytes.size(), bounds.header_bytes_max);
+  if (window == 0) return parse_status::incomplete;
+  if (scanned_ == 0 &&
+      base[0] == '\r') {  // RFC 9112 section 2.2: one empty line before the request line is ignored
+    if (window < 2) return parse_status::incomplete;
+    if (base[1] != '\n') return fail(parse_error::bare_cr);
+    start_ = scanned_ = line_start_ = 2;
+  }
+  // A wrong first byte (a TLS hello, say) is told at once instead of after the header timeout.
+  if (window > start_ && base[start_] != '\n' && !is_token_char(base[start_])) {
+    return fail(base[start_] == '\r' ? parse_error::bad_request_line : parse_error::bad_method);
+  }
+  while (scanned_ < window) {
+    const void* const found = std::memchr(base + scanned_, '\n', window - scanned_);
+    if (found == nullptr) {
+      scanned_ = static_cast<std::uint32_t>(window);
+      break;
+    }
+    const auto at = static_cast<std::uint32_t>(static_cast<const char*>(found) - base);
+    if (at == start_ || base[at - 1] != '\r') return fail(parse_error::bare_lf);
+    scanned_ = at + 1;
+    if (at - line_start_ == 1) {
+      size_ = at + 1;
+      return parse_status::complete;
+    }
+    line_start_ = at + 1;
+  }
+  if (bytes.size() < bounds.header_bytes_max) return parse_status::incomplete;
+  return fail(line_start_ == start_ ? parse_error::target_too_long : parse_error::headers_too_large);
+}
+
+parse_status head_parser::parse(std::string_view bytes, const limits& bounds,
+                                std::vector<header_field>& fields, request_head& out) {
+  if (const auto status = find_end(bytes, bounds); status != parse_status::complete) return status;
+  out = request_head();
+  fields.clear();
+  head_facts facts;
+  const char* p = bytes.data() + start_;
+  const char* const end = bytes.data() + size_;
+  if (const auto e = parse_request_line(p, end, bounds, out); e != parse_error::none) return fail(e);
+  if (const auto e = parse_fields(p, end, bounds, fields, facts, out); e != parse_error::none) return fail(e);
+  if (const auto e = check_together(facts, out); e != parse_error::none) return fail(e);
+  out.headers = fields;
+  return parse_status::complete;
+}
+
+}  // namespace syncline::net::http

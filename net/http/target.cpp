@@ -1,0 +1,91 @@
+#include "net/http/target.h"
+
+#include <algorithm>
+
+#include "net/http/characters.h"
+
+namespace syncline::net::http {
+
+namespace {
+
+bool valid_ip_literal(std::string_view text) noexcept {
+  return text.size() >= 2 && std::all_of(text.begin(), text.end(),
+                                         [](char c) { return is_hex_digit(c) || c == ':' || c == '.'; });
+}
+
+bool valid_host_name(std::string_view text) noexcept {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (is_host_char(text[i])) continue;
+    if (text[i] != '%' || i + 2 >= text.size() || !is_hex_digit(text[i + 1]) || !is_hex_digit(text[i + 2]))
+      return false;
+    i += 2;
+  }
+  return !text.empty();
+}
+
+bool valid_port(std::string_view text) noexcept {
+  unsigned value = 0;
+  if (text.size() > 5) return false;
+  for (const char c : text) {
+    if (!is_digit(c)) return false;
+    value = value * 10 + static_cast<unsigned>(c - '0');
+  }
+  return value <= 65535;
+}
+
+void split_query(std::string_view rest, request_head& out) noexcept {
+  const std::size_t mark = rest.find('?');
+  out.path = rest.substr(0, mark);
+  out.query = mark == std::string_view::npos ? std::string_view() : rest.substr(mark + 1);
+}
+
+parse_error split_absolute(request_head& out, std::size_t scheme_size) noexcept {
+  const std::string_view rest = out.target.substr(scheme_size);
+  const std::size_t end = std::min(rest.find_first_of("/?"), rest.size());
+  const std::string_view authority = rest.substr(0, end);
+  if (!valid_authority(authority)) return parse_error::bad_target;
+  out.host = authority;
+  split_query(rest.substr(end), out);
+  // RFC 9112 section 3.2.4: OPTIONS of an absolute target without path means the server as a whole.
+  if (out.path.empty()) out.path = out.verb == method::options && out.query.data() == nullptr ? "*" : "/";
+  return parse_error::none;
+}
+
+}  // namespace
+
+bool valid_authority(std::string_view text) noexcept {
+  std::string_view port;
+  if (!text.empty() && text.front() == '[') {
+    const std::size_t close = text.find(']');
+    if (close == std::string_view::npos || !valid_ip_literal(text.substr(1, close - 1))) return false;
+    port = text.substr(close + 1);
+    if (!port.empty() && port.front() != ':') return false;
+  } else {
+    const std::size_t colon = text.find(':');
+    if (!valid_host_name(text.substr(0, colon))) return false;
+    if (colon != std::string_view::npos) port = text.substr(colon);
+  }
+  return port.empty() || valid_port(port.substr(1));
+}
+
+parse_error split_target(request_head& out) noexcept {
+  const std::string_view target = out.target;
+  if (out.method_text == "CONNECT") {
+    const bool authority_form = target.find(':') != std::string_view::npos && valid_authority(target);
+    return authority_form ? parse_error::connect : parse_error::bad_target;
+  }
+  if (target.front() == '/') {
+    split_query(target, out);
+    return parse_error::none;
+  }
+  if (target == "*") {
+    out.path = target;
+    return out.verb == method::options ? parse_error::none : parse_error::bad_target;
+  }
+  for (const std::string_view scheme : {std::string_view("http://"), std::string_view("https://")}) {
+    if (iequals(target.substr(0, scheme.size()), scheme)) return split_absolute(out, scheme.size());
+  }
+  return parse_error::bad_target;
+}
+
+}  // namespace syncline::net::http

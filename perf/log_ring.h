@@ -1,0 +1,89 @@
+// A ring of bytes between one thread that logs and the thread that drains.
+//
+// Use it for log records only: whole records go in, whole records come out, in order. Not for more than one
+// writer or reader at a time; a ring may change its writer when a lock orders the two (perf/log.cpp hands
+// rings on). Thread: reserve/put/commit by the writer, peek/pop by the reader. Bound: kRingBytes. Failure:
+// reserve says false when the record does not fit, and nothing was written.
+//
+// Invariants
+//  1. tail_ <= head_ <= tail_ + kRingBytes; both only grow, the place in memory is the value modulo
+//  kRingBytes.
+//  2. Bytes in [tail_, head_) are whole records and belong to the reader; all others belong to the writer.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "perf/log.h"
+
+namespace syncline::perf {
+
+// What stands before a record's texts. `steady_ns` orders lines of all threads: the wall clock may step back.
+struct log_record_header {
+  std::uint32_t record_bytes = 0;   // of the texts, without this header
+  std::uint32_t message_bytes = 0;  // before cutting
+  std::int64_t steady_ns = 0;
+  std::int64_t wall_ms = 0;
+  std::uint32_t fields = 0;
+  log_level level = log_level::info;
+};
+
+struct log_field_header {
+  std::uint32_t key_bytes = 0;    // before cutting
+  std::uint32_t value_bytes = 0;  // before cutting
+};
+
+class log_ring {
+ public:
+  log_ring() : bytes_(new char[kRingBytes]) {}  // not zeroed: a thread that logs little touches little memory
+
+  [[nodiscard]] bool reserve(std::size_t n) noexcept {
+    write_at_ = head_.load(std::memory_order_relaxed);
+    return n <= kRingBytes - (write_at_ - tail_.load(std::memory_order_acquire));
+  }
+  void put(const void* from, std::size_t n) noexcept {
+    const std::size_t at = write_at_ % kRingBytes;
+    const std::size_t first = std::min(n, kRingBytes - at);
+    std::memcpy(bytes_.get() + at, from, first);
+    std::memcpy(bytes_.get(), static_cast<const char*>(from) + first, n - first);
+    write_at_ += n;
+  }
+  void commit() noexcept { head_.store(write_at_, std::memory_order_release); }
+
+  // The header of the oldest record, left where it is.
+  [[nodiscard]] bool peek(log_record_header& out) const noexcept {
+    const std::size_t at = tail_.load(std::memory_order_relaxed);
+    if (head_.load(std::memory_order_acquire) == at) return false;
+    get(at, &out, sizeof out);
+    return true;
+  }
+  // Takes the oldest record, whose header `peek` gave; `texts` gets what stands behind the header.
+  void pop(const log_record_header& header, std::string& texts) {
+    const std::size_t at = tail_.load(std::memory_order_relaxed) + sizeof header;
+    texts.resize(header.record_bytes);
+    get(at, texts.data(), texts.size());
+    tail_.store(at + texts.size(), std::memory_order_release);
+  }
+
+  std::atomic<std::uint64_t> dropped_lines{0};  // counted by the writer, taken by the reader
+
+ private:
+  void get(std::size_t from, void* to, std::size_t n) const noexcept {
+    const std::size_t at = from % kRingBytes;
+    const std::size_t first = std::min(n, kRingBytes - at);
+    std::memcpy(to, bytes_.get() + at, first);
+    std::memcpy(static_cast<char*>(to) + first, bytes_.get(), n - first);
+  }
+
+  std::unique_ptr<char[]> bytes_;
+  alignas(64) std::atomic<std::size_t> head_{0};
+  std::size_t write_at_ = 0;  // the writer's place between reserve and commit
+  alignas(64) std::atomic<std::size_t> tail_{0};
+};
+
+}  // namespace syncline::perf

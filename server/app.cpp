@@ -1,0 +1,102 @@
+#include "server/app.h"
+
+#include <utility>
+
+#include "perf/log.h"
+#include "perf/metrics.h"
+#include "server/admin.h"
+#include "server/feed_hub.h"
+#include "server/router.h"
+#include "server/services.h"
+
+namespace syncline::server {
+
+// Members are destroyed bottom up: listeners first, then what their handlers use, the cores' threads last.
+struct app::parts {
+  explicit parts(config given) : settings(std::move(given)), cores(settings.cores), l1(settings.l1), threads(blocking_options()), hub(cores, l1) {}
+
+  static net::blocking_threads_options blocking_options() {
+    net::blocking_threads_options options;
+    options.name = "general";
+    return options;
+  }
+
+  config settings;
+  net::core_group cores;
+  cache::l1 l1;
+  net::blocking_threads threads;
+  feed_hub hub;
+  std::unique_ptr<storage::store> store;
+  services shared;
+  std::unique_ptr<router> public_handler;
+  std::unique_ptr<admin> admin_handler;
+  std::unique_ptr<net::http::server> public_listener;
+  std::unique_ptr<net::http::server> admin_listener;
+  bool running = false;
+};
+
+app::app(config settings) : parts_(std::make_unique<parts>(std::move(settings))) {}
+
+app::~app() { stop(); }
+
+net::result<void> app::start() {
+  parts& p = *parts_;
+  auto opened = storage::sqlite::open_sqlite_store(p.settings.sqlite, p.settings.resources);
+  if (!opened) return opened.error();
+  p.store = std::move(*opened);
+  p.store->set_listener(&p.hub);
+  p.shared.settings = &p.settings;
+  p.shared.resources = &p.settings.resources;
+  p.shared.store = p.store.get();
+  p.shared.l1 = &p.l1;
+  p.shared.hub = &p.hub;
+  p.shared.threads = &p.threads;
+  p.cores.start();
+  p.running = true;
+  p.admin_handler = std::make_unique<admin>(p.shared);
+  p.public_handler = std::make_unique<router>(p.shared);
+  p.settings.admin.metrics_label = "admin";
+  p.admin_listener = std::make_unique<net::http::server>(p.cores, *p.admin_handler, p.settings.admin);
+  if (auto started = p.admin_listener->start(); !started) {
+    p.admin_listener.reset();
+    stop();
+    return started.error();
+  }
+  p.public_listener = std::make_unique<net::http::server>(p.cores, *p.public_handler, p.settings.http);
+  if (auto started = p.public_listener->start(); !started) {
+    p.public_listener.reset();
+    stop();
+    return started.error();
+  }
+  p.admin_handler->set_phase(admin::phase::ready);
+  perf::log_info("listening", {{"address", p.settings.http.address},
+                               {"port", p.public_listener->port()},
+                               {"admin_port", p.admin_listener->port()},
+                               {"cores", p.cores.size()},
+                               {"database", p.settings.sqlite.path},
+                               {"watermark", p.store->watermark()}});
+  return {};
+}
+
+std::uint16_t app::port() const noexcept { return parts_->public_listener ? parts_->public_listener->port() : std::uint16_t{0}; }
+std::uint16_t app::admin_port() const noexcept { return parts_->admin_listener ? parts_->admin_listener->port() : std::uint16_t{0}; }
+
+bool app::stop() {
+  parts& p = *parts_;
+  if (!p.running) return true;
+  p.running = false;
+  bool clean = true;
+  if (p.admin_handler) p.admin_handler->set_phase(admin::phase::draining);
+  if (p.public_listener) {
+    perf::log_info("draining", {{"connections", p.public_listener->connections()}, {"deadline_ms", p.settings.drain_deadline_ms}});
+    clean = p.public_listener->drain(p.settings.drain_deadline_ms);
+  }
+  // Acknowledged or not, what the writer holds is finished before the file is closed.
+  if (p.store) p.store->stop();
+  if (p.admin_listener) clean = p.admin_listener->drain(1000) && clean;
+  p.cores.stop();
+  perf::log_info("stopped", {{"clean", clean}});
+  return clean;
+}
+
+}  // namespace syncline::server

@@ -1,0 +1,443 @@
+#include "server/bulk_upload.h"
+
+#include "perf/metrics.h"
+#include "server/idempotency.h"
+#include "server/problems.h"
+#include "server/query.h"
+#include "server/routes.h"
+
+namespace syncline::server {
+namespace {
+
+using net::errc;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr std::uint32_t kRowsBeforePause = 64;  // about 0.3 ms of parsing
+constexpr std::size_t kSpoolPieceBytes = 256 * 1024;
+
+struct bulk_figures {
+  perf::gauge& in_flight = perf::metrics::add_gauge("syncline_bulk_uploads", "Bulk uploads in flight");
+  perf::counter rows = perf::metrics::add_counter("syncline_bulk_rows_total", "Rows of bulk uploads that were stored or found unchanged");
+  perf::counter rejected = perf::metrics::add_counter("syncline_bulk_rejected_rows_total", "Rows of bulk uploads that were rejected");
+};
+bulk_figures& figures() {
+  static bulk_figures all;
+  return all;
+}
+
+struct counted_upload {
+  counted_upload() { figures().in_flight.add(1); }
+  ~counted_upload() { figures().in_flight.add(-1); }
+  counted_upload(const counted_upload&) = delete;
+  counted_upload& operator=(const counted_upload&) = delete;
+};
+
+// Gives the core its turn when this task has held it for a millisecond.
+class turn {
+ public:
+  [[nodiscard]] net::task<void> give_way() {
+    if (steady_clock::now() - began_ < milliseconds(1)) co_return;
+    co_await net::yield_core();
+    began_ = steady_clock::now();
+  }
+  void restart() { began_ = steady_clock::now(); }
+
+ private:
+  steady_clock::time_point began_ = steady_clock::now();
+};
+
+std::string_view problem_type_of(const net::error& why) {
+  switch (why.code) {
+    case errc::overloaded: return "overloaded";
+    case errc::locked: return "database-locked";
+    case errc::disk_full: return "disk-full";
+    case errc::down: return "database-down";
+    case errc::too_large: return "body-too-large";
+    case errc::timed_out: return "timeout";
+    case errc::corrupt:
+    case errc::invalid: return "bad-body";
+    case errc::conflict: return "idempotency-key-reused";
+    default: return "internal";
+  }
+}
+
+}  // namespace
+
+// A batch on its way through the store, with a context of its own so that input is read meanwhile.
+struct bulk_session::flight {
+  explicit flight(net::core& on) : context(on, net::work_class::bulk), landed(on) {}
+  net::request_context context;
+  net::event landed;
+  bulk_batch batch;
+  std::optional<net::result<storage::write_outcome>> outcome;
+};
+
+bulk_session::bulk_session(const services& with, net::http::exchange& x, bulk_request request)
+    : with_(&with),
+      x_(&x),
+      request_(std::move(request)),
+      body_(x, request_.gzip, with.settings->bulk.body_bytes_max),
+      reader_(std::make_unique<bulk_reader>(*request_.of, request_.format, request_.kind, with.settings->bulk)),
+      report_(with.settings->bulk.rejected_reported_max),
+      batch_(reader_->new_batch()) {}
+
+net::task<void> bulk_session::run() {
+  const counted_upload counted;
+  if (!request_.idempotency_key.empty()) {
+    auto done = co_await recall();
+    if (!done) co_return co_await end_with(done.error());
+    if (*done) co_return;
+  }
+  net::result<void> ended;
+  if (request_.atomic) {
+    ended = co_await run_atomic();
+  } else {
+    ended = co_await run_straight();
+  }
+  if (!ended) co_return co_await end_with(ended.error());
+  auto sent = co_await send_report();
+  if (sent) x_->end();
+}
+
+net::task<net::result<bool>> bulk_session::recall() {
+  auto known = co_await with_->store->recall(x_->context(), request_.idempotency_key);
+  if (!known) co_return net::result<bool>(known.error());
+  if (!*known) co_return net::result<bool>(false);
+  const storage::idempotency& before = **known;
+  if (before.fingerprint != request_.fingerprint) {
+    co_return net::result<bool>(net::error(errc::conflict, "this Idempotency-Key was used for a different upload"));
+  }
+  const auto space = before.saved.find(' ');
+  if (space == std::string::npos || !report_.total().parse(std::string_view(before.saved).substr(space + 1))) {
+    co_return net::result<bool>(net::error(errc::corrupt, "what this Idempotency-Key did cannot be read"));
+  }
+  resume_hash_ = std::strtoull(before.saved.c_str(), nullptr, 16);
+  resume_line_ = before.lines_done;
+  resume_checked_ = resume_line_ == 0;
+  reader_->skip_through(resume_line_);
+  if (!before.complete) co_return net::result<bool>(false);
+  report_.summary(true, "replayed");
+  auto sent = co_await send_report();
+  if (sent) x_->end();
+  co_return net::result<bool>(true);
+}
+
+net::task<net::result<void>> bulk_session::run_straight() {
+  turn mine;
+  for (;;) {
+    const auto got = reader_->fill(batch_, kRowsBeforePause);
+    if (!resume_checked_ && reader_->lines() == resume_line_) {
+      if (reader_->prefix_hash() != resume_hash_) co_return net::error(errc::conflict, "this Idempotency-Key was used for different rows");
+      resume_checked_ = true;
+    }
+    switch (got) {
+      case bulk_reader::got::paused: co_await mine.give_way(); break;
+      case bulk_reader::got::bad_header: co_return net::error(errc::invalid, "bad CSV header", reader_->header_fault());
+      case bulk_reader::got::need_more: {
+        auto piece = co_await body_.next();
+        if (!piece) co_return piece.error();
+        mine.restart();
+        piece->empty() ? reader_->finish() : reader_->feed(*piece);
+        break;
+      }
+      case bulk_reader::got::batch_full: {
+        auto taken = co_await take_batch();
+        if (!taken) co_return taken.error();
+        mine.restart();
+        break;
+      }
+      case bulk_reader::got::end: {
+        if (!resume_checked_) co_return net::error(errc::conflict, "this Idempotency-Key was used for a longer upload");
+        auto taken = co_await take_batch();
+        if (!taken) co_return taken.error();
+        auto landed = co_await land();
+        if (!landed) co_return landed.error();
+        auto completed = co_await remember_completion(0);
+        if (!completed) co_return completed.error();
+        report_.summary(true, request_.dry_run ? "dry run: nothing was written" : "");
+        co_return net::result<void>();
+      }
+    }
+  }
+}
+
+// The record a finished upload is answered from when its key comes again; it needs the counters of the last batch, so it is a write of its own.
+net::task<net::result<void>> bulk_session::remember_completion(std::uint64_t transaction) {
+  if (request_.idempotency_key.empty() || request_.dry_run) co_return net::result<void>();
+  bulk_batch marker = reader_->new_batch();
+  remember(marker, true);
+  marker.rows.transaction = transaction;
+  storage::write_batch rows = std::move(marker.rows);
+  auto outcome = co_await with_->store->write(x_->context(), std::move(rows));
+  if (!outcome) co_return outcome.error();
+  co_return net::result<void>();
+}
+
+void bulk_session::remember(bulk_batch& batch, bool complete) {
+  if (request_.idempotency_key.empty() || request_.dry_run) return;
+  storage::idempotency what;
+  what.key = request_.idempotency_key;
+  what.fingerprint = request_.fingerprint;
+  what.lines_done = batch.lines_done;
+  what.complete = complete;
+  // The counters up to the batch before this one: its own are not known yet. A resumed upload therefore under-reports at most one
+  // batch, and stores none twice.
+  what.saved = fmt::format("{:016x} {}", batch.prefix_hash, report_.total().text());
+  batch.rows.remember = std::move(what);
+}
+
+net::task<net::result<void>> bulk_session::take_batch() {
+  auto landed = co_await land();
+  if (!landed) co_return landed.error();
+  bulk_batch full = std::move(batch_);
+  batch_ = reader_->new_batch();
+  remember(full, false);
+  full.rows.dry_run = request_.dry_run;
+  if (full.rows.row_count == 0 && !full.rows.remember) {
+    if (full.rejected.empty()) co_return net::result<void>();
+    const storage::write_outcome nothing;
+    report_.batch(full, nothing);
+    co_return co_await send_report();
+  }
+  flying_ = std::make_shared<flight>(x_->context().on());
+  flying_->batch = std::move(full);
+  net::spawn(x_->context().on(), fly(with_, flying_));
+  co_return net::result<void>();
+}
+
+net::task<void> bulk_session::fly(const services* with, std::shared_ptr<flight> what) {
+  storage::write_batch rows = std::move(what->batch.rows);
+  auto outcome = co_await with->store->write(what->context, std::move(rows));
+  what->outcome.emplace(std::move(outcome));
+  what->landed.notify();
+}
+
+net::task<net::result<void>> bulk_session::land() {
+  if (!flying_) co_return net::result<void>();
+  auto waited = co_await flying_->landed.wait(x_->context());
+  if (!waited) co_return waited.error();
+  const std::shared_ptr<flight> what = std::move(flying_);
+  flying_.reset();
+  if (!*what->outcome) co_return what->outcome->error();
+  if (what->batch.numbers.empty() && what->batch.rejected.empty()) co_return net::result<void>();
+  const auto rejected_before = report_.total().rejected;
+  report_.batch(what->batch, **what->outcome);
+  const auto rejected = report_.total().rejected - rejected_before;
+  figures().rejected.add(rejected);
+  figures().rows.add(what->batch.numbers.size() + what->batch.rejected.size() - rejected);
+  co_return co_await send_report();
+}
+
+net::task<net::result<void>> bulk_session::run_atomic() {
+  bool all_good = true;
+  auto checked = co_await spool_and_check(all_good);
+  if (!checked) co_return checked.error();
+  if (all_good) co_return co_await write_spooled();
+  report_.summary(false, "nothing was written: atomic=1 and rows were rejected");
+  co_return net::result<void>();
+}
+
+net::task<net::result<void>> bulk_session::spool_and_check(bool& all_good) {
+  auto made = std::make_shared<std::optional<net::result<spool_file>>>();
+  const std::string directory = with_->settings->bulk.spool_directory;
+  std::function<void()> make = [made, directory] { made->emplace(spool_file::create(directory)); };
+  auto ran = co_await with_->threads->run(x_->context(), std::move(make));
+  if (!ran) co_return ran.error();
+  if (!**made) co_return (*made)->error();
+  spool_ = std::make_shared<spool_file>(std::move(***made));
+
+  turn mine;
+  for (;;) {
+    const auto got = reader_->fill(batch_, kRowsBeforePause);
+    if (got == bulk_reader::got::bad_header) co_return net::error(errc::invalid, "bad CSV header", reader_->header_fault());
+    if (got == bulk_reader::got::paused) {
+      co_await mine.give_way();
+      continue;
+    }
+    if (got == bulk_reader::got::batch_full || got == bulk_reader::got::end) {
+      all_good = all_good && batch_.rejected.empty();
+      report_.rejected(batch_.rejected);
+      batch_ = reader_->new_batch();
+      if (got == bulk_reader::got::end) co_return net::result<void>();
+      continue;
+    }
+    auto piece = co_await body_.next();
+    if (!piece) co_return piece.error();
+    if (piece->empty()) {
+      reader_->finish();
+      continue;
+    }
+    reader_->feed(*piece);
+    auto kept = std::make_shared<std::optional<net::result<void>>>();
+    std::function<void()> keep = [kept, into = spool_, bytes = std::string(*piece)] { kept->emplace(into->append(bytes)); };
+    auto stored = co_await with_->threads->run(x_->context(), std::move(keep));
+    if (!stored) co_return stored.error();
+    if (!**kept) co_return (*kept)->error();
+    mine.restart();
+  }
+}
+
+net::task<net::result<void>> bulk_session::write_spooled() {
+  auto opened = co_await with_->store->begin_transaction(x_->context());
+  if (!opened) co_return opened.error();
+  bool all_good = true;
+  auto written = co_await write_spooled_rows(*opened, all_good);
+  const bool commit = written && all_good && !request_.dry_run;
+  auto position = co_await with_->store->end_transaction(x_->context(), *opened, commit);
+  if (!written) co_return written.error();
+  if (!position) co_return position.error();
+  if (commit) {
+    report_.total().position = *position;
+    figures().rows.add(report_.total().rows());
+  } else {
+    if (!all_good) report_.roll_back();
+  }
+  report_.summary(all_good, !all_good ? "nothing was written: atomic=1 and rows were rejected" : request_.dry_run ? "dry run: nothing was written" : "");
+  co_return net::result<void>();
+}
+
+// Feeds the next piece of the spool to the reader, or tells it that there is no more.
+net::task<net::result<void>> bulk_session::read_spooled(std::uint64_t& offset) {
+  auto read = std::make_shared<std::optional<net::result<std::string>>>();
+  std::function<void()> job = [read, from = spool_, at = offset] { read->emplace(from->read(at, kSpoolPieceBytes)); };
+  auto ran = co_await with_->threads->run(x_->context(), std::move(job));
+  if (!ran) co_return ran.error();
+  if (!**read) co_return (*read)->error();
+  const std::string& piece = ***read;
+  offset += piece.size();
+  piece.empty() ? reader_->finish() : reader_->feed(piece);
+  co_return net::result<void>();
+}
+
+// Writes batch_ inside `transaction` and starts a new one.
+net::task<net::result<void>> bulk_session::write_spooled_batch(std::uint64_t transaction, bool& all_good) {
+  batch_.rows.transaction = transaction;
+  storage::write_batch rows = std::move(batch_.rows);
+  auto outcome = co_await with_->store->write(x_->context(), std::move(rows));
+  if (!outcome) co_return outcome.error();
+  const auto rejected_before = report_.total().rejected;
+  report_.batch(batch_, *outcome);
+  all_good = report_.total().rejected == rejected_before;
+  batch_ = reader_->new_batch();
+  co_return net::result<void>();
+}
+
+net::task<net::result<void>> bulk_session::write_spooled_rows(std::uint64_t transaction, bool& all_good) {
+  reader_ = std::make_unique<bulk_reader>(*request_.of, request_.format, request_.kind, with_->settings->bulk);
+  batch_ = reader_->new_batch();
+  std::uint64_t offset = 0;
+  for (bool more = true; more && all_good;) {
+    const auto got = reader_->fill(batch_, kRowsBeforePause);
+    if (got == bulk_reader::got::paused) continue;
+    more = got != bulk_reader::got::end;
+    net::result<void> done;
+    if (got == bulk_reader::got::need_more) {
+      done = co_await read_spooled(offset);
+    } else {
+      done = co_await write_spooled_batch(transaction, all_good);
+    }
+    if (!done) co_return done.error();
+  }
+  if (!all_good) co_return net::result<void>();
+  co_return co_await remember_completion(transaction);
+}
+
+void bulk_session::begin() {
+  if (begun_) return;
+  begun_ = true;
+  net::http::header_block headers;
+  headers.add("Cache-Control", "no-store").add("X-Accel-Buffering", "no");
+  if (report_.total().position > 0) headers.add("Syncline-Position", fmt::to_string(report_.total().position));
+  x_->begin({.status = 200, .content_type = "application/x-ndjson", .headers = headers.text()});
+}
+
+net::task<net::result<void>> bulk_session::send_report() {
+  if (report_.text().empty()) co_return net::result<void>();
+  begin();
+  auto written = co_await x_->write(report_.text());
+  report_.text().clear();
+  if (!written) co_return written.error();
+  co_return co_await x_->flush();
+}
+
+net::task<void> bulk_session::end_with(const net::error& why) {
+  if (why.code == errc::closed || why.code == errc::cancelled) co_return;
+  const net::error failure = why;
+  if (!begun_) {
+    if (failure.code == errc::conflict) {
+      answer_problem(*x_, 422, "idempotency-key-reused", "Idempotency-Key reused", failure.text());
+    } else if (failure.code == errc::corrupt) {
+      answer_problem(*x_, 400, "bad-body", "The body cannot be decoded", failure.text());
+    } else {
+      answer_error(*x_, failure);
+    }
+    co_return;
+  }
+  report_.failure(problem_type_of(failure), failure.text());
+  auto sent = co_await send_report();
+  if (sent) x_->end();
+}
+
+namespace {
+
+// What the headers and the query ask for; answers the problem itself and gives nothing when they cannot be had.
+std::optional<bulk_request> read_request(net::http::exchange& x, const storage::resource& of) {
+  bulk_request request;
+  request.of = &of;
+  auto asked = query::parse(x.head().query, {"conflict", "atomic", "dry_run", "format"});
+  if (!asked) return answer_error(x, asked.error()), std::nullopt;
+  const auto atomic = asked->flag("atomic");
+  const auto dry_run = asked->flag("dry_run");
+  if (!atomic) return answer_error(x, atomic.error()), std::nullopt;
+  if (!dry_run) return answer_error(x, dry_run.error()), std::nullopt;
+  request.atomic = *atomic;
+  request.dry_run = *dry_run;
+  const std::string conflict = asked->has("conflict") ? *asked->find("conflict") : "upsert";
+  if (conflict == "insert") {
+    request.kind = storage::write_kind::insert;
+  } else if (conflict == "skip") {
+    request.kind = storage::write_kind::skip;
+  } else if (conflict != "upsert") {
+    return answer_error(x, net::error(errc::invalid, "parameter `conflict` must be upsert, insert or skip", conflict)), std::nullopt;
+  }
+  const std::string_view type = x.head().header("Content-Type");
+  const std::string_view plain = type.substr(0, type.find(';'));
+  std::string format = net::http::iequals(plain, "text/csv") ? "csv" : "ndjson";
+  if (asked->has("format")) format = *asked->find("format");
+  if (format != "ndjson" && format != "csv") {
+    return answer_error(x, net::error(errc::invalid, "parameter `format` must be ndjson or csv", format)), std::nullopt;
+  }
+  request.format = format == "csv" ? bulk_format::csv : bulk_format::ndjson;
+  const std::string_view coding = x.head().header("Content-Encoding");
+  request.gzip = net::http::iequals(coding, "gzip") || net::http::iequals(coding, "x-gzip");
+  if (!coding.empty() && !request.gzip && !net::http::iequals(coding, "identity")) {
+    answer_problem(x, 415, "unsupported-encoding", "Content-Encoding is not supported", "send gzip or nothing");
+    return std::nullopt;
+  }
+  request.fingerprint = storage::hash_bytes(fmt::format("{} {} {} {}", of.name, conflict, format, request.atomic));
+  return request;
+}
+
+}  // namespace
+
+net::task<void> bulk_upload(const services& with, net::http::exchange& x, const storage::resource& of) {
+  if (!of.write.bulk) co_return answer_method_not_allowed(x, "OPTIONS");
+  x.context().set_work(net::work_class::bulk);
+  x.context().set_deadline(net::steady_time::max());
+  auto request = read_request(x, of);
+  if (!request) co_return;
+  auto key = read_idempotency_key(x);
+  if (!key) co_return answer_error(x, key.error());
+  static requests_in_progress in_progress;
+  std::optional<requests_in_progress::claim> claim;
+  if (*key) {
+    request->idempotency_key = **key;
+    claim.emplace(in_progress, **key);
+    if (!*claim) co_return answer_problem(x, 409, "idempotency-in-progress", "The same Idempotency-Key is at work", "wait for the first request to end");
+  }
+  auto session = std::make_unique<bulk_session>(with, x, std::move(*request));
+  co_await session->run();
+}
+
+}  // namespace syncline::server

@@ -1,0 +1,23 @@
+// Conditional requests (RFC 9110 section 13): If-Match and If-None-Match against a representation's ETag.
+//
+// Thread: pure functions over a request head. Bound: the head's own limits. Failure: errc::invalid for a
+// field that is no `*` and no list of entity tags.
+#pragma once
+
+#include <string_view>
+
+#include "net/core/error.h"
+#include "net/http/request.h"
+#include "storage/store.h"
+
+namespace syncline::server {
+
+// True when If-None-Match names `etag` (weak comparison) or is `*`: a GET then answers 304. Allocates
+// nothing; a malformed field matches nothing.
+[[nodiscard]] bool not_modified(const net::http::request_head& head, std::string_view etag) noexcept;
+
+// What a write must find, for the store to compare inside its transaction. If-Match compares strongly: a weak
+// tag is kept in the list as it was sent and equals no ETag of ours.
+[[nodiscard]] net::result<storage::write_condition> read_write_condition(const net::http::request_head& head);
+
+}  // namespace syncline::server

@@ -1,0 +1,340 @@
+#include "server/config_schema.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include <fmt/format.h>
+#include <boost/json/serialize.hpp>
+
+#include "server/config_json.h"
+
+namespace syncline::server {
+namespace {
+
+// The member of a config that a chain of member pointers names: at<&config::http,
+// &net::http::server_options::port>.
+template <auto... Members>
+auto& at(config& of) {
+  return (of.*....*Members);
+}
+
+using net::http::limits;
+using net::http::server_options;
+using storage::sqlite::sqlite_options;
+
+template <auto Limit>
+auto& http_limit(config& of) {
+  return of.http.limit.*Limit;
+}
+
+constexpr std::uint64_t kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB, kTiB = 1024 * kGiB;
+constexpr std::uint64_t kDayMs = 86'400'000;
+constexpr std::string_view kLevels = "trace, debug, info, warn, error, off";
+constexpr std::array<std::string_view, 6> kLevelNames{"trace", "debug", "info", "warn", "error", "off"};
+
+// Two lines a setting, so that the table can be read as one.
+// clang-format off
+const setting kSettings[] = {
+    {"cores.count", at<&config::cores, &net::core_group_options::cores>, 0, 1024, {}, "cores",
+     "Cores, one thread each; 0: as many as the process may run on."},
+    {"cores.pin", at<&config::cores, &net::core_group_options::pin>, 0, 0, {}, {},
+     "Pin each core to a processor; ignored where there are fewer processors than cores."},
+
+    {"http.address", at<&config::http, &server_options::address>, 0, 0, {}, {},
+     "Where the public listener binds: a loopback IP address, or `unix:/path`."},
+    {"http.port", at<&config::http, &server_options::port>, 0, 65535, {}, {},
+     "Port of the public listener; 0: the kernel chooses and the ready line names it."},
+    {"http.backlog", at<&config::http, &server_options::backlog>, 1, 65535, {}, "connections",
+     "Connections the kernel holds until they are accepted."},
+    {"http.connections_max", http_limit<&limits::connections_max>, 1, 10'000'000, {}, "connections",
+     "Open at once; one more is answered 503 and closed."},
+    {"http.header_bytes_max", http_limit<&limits::header_bytes_max>, 256, kMiB, {}, "bytes",
+     "Request line and headers together; more is answered 431."},
+    {"http.header_count_max", http_limit<&limits::header_count_max>, 1, 10'000, {}, "headers",
+     "Headers of a request; more is answered 431."},
+    {"http.target_bytes_max", http_limit<&limits::target_bytes_max>, 64, kMiB, {}, "bytes",
+     "Path and query; more is answered 414."},
+    {"http.body_bytes_max", http_limit<&limits::body_bytes_max>, 0, kTiB, {}, "bytes",
+     "Body of a request where the route sets no limit of its own; more is answered 413."},
+    {"http.output_buffer_bytes", http_limit<&limits::output_buffer_bytes>, 4 * kKiB, 64 * kMiB, {}, "bytes",
+     "Unsent bytes of a connection before its writer waits."},
+    {"http.pipeline_requests_max", http_limit<&limits::pipeline_requests_max>, 1, 10'000, {}, "requests",
+     "Pipelined requests answered in a row before other connections have their turn."},
+    {"http.header_timeout_ms", http_limit<&limits::header_timeout_ms>, 10, kDayMs, {}, "ms",
+     "From the first byte of a request to its complete head; then 408."},
+    {"http.idle_timeout_ms", http_limit<&limits::idle_timeout_ms>, 10, kDayMs, {}, "ms",
+     "Between requests of a connection; then it is closed."},
+    {"http.body_progress_timeout_ms", http_limit<&limits::body_progress_timeout_ms>, 10, kDayMs, {}, "ms",
+     "Without a byte of the body; then 408."},
+    {"http.body_bytes_per_s_min", http_limit<&limits::body_bytes_per_s_min>, 0, kGiB, {}, "bytes/s",
+     "Slowest average of an upload after its first 15 s; slower is answered 408."},
+    {"http.write_progress_timeout_ms", http_limit<&limits::write_progress_timeout_ms>, 10, kDayMs, {}, "ms",
+     "Without the client taking a byte; then the connection is closed."},
+    {"http.linger_timeout_ms", http_limit<&limits::linger_timeout_ms>, 0, 60'000, {}, "ms",
+     "After the last byte of a connection that is closed early, for the client to read it."},
+    {"http.accept_pause_ms", http_limit<&limits::accept_pause_ms>, 1, 60'000, {}, "ms",
+     "Pause of accepting when file descriptors run out."},
+
+    {"admin.address", at<&config::admin, &server_options::address>, 0, 0, {}, {},
+     "Where the admin listener (health, metrics, profiles) binds: a loopback IP address, or `unix:/path`."},
+    {"admin.port", at<&config::admin, &server_options::port>, 0, 65535, {}, {},
+     "Port of the admin listener; 0: the kernel chooses."},
+    {"admin.connections_max", at<&config::admin, &server_options::limit, &limits::connections_max>, 1, 100'000, {}, "connections",
+     "Open at once on the admin listener."},
+
+    {"drain_deadline_ms", at<&config::drain_deadline_ms>, 0, kDayMs, {}, "ms",
+     "At a stop signal: how long requests may take to finish before they are cut."},
+
+    {"storage.sqlite.path", at<&config::sqlite, &sqlite_options::path>, 0, 0, {}, {},
+     "The database file."},
+    {"storage.sqlite.synchronous", at<&config::sqlite, &sqlite_options::synchronous>, 0, 0, "OFF, NORMAL, FULL, EXTRA", {},
+     "SQLite's `synchronous`: with FULL or EXTRA an acknowledged write survives a power failure; NORMAL survives a crash of the process only."},
+    {"storage.sqlite.readers", at<&config::sqlite, &sqlite_options::readers>, 1, 64, {}, "threads",
+     "Reader threads, each with a connection of its own."},
+    {"storage.sqlite.cache_kb", at<&config::sqlite, &sqlite_options::cache_kb>, 64, 64 * kMiB, {}, "KiB",
+     "Page cache of each connection."},
+    {"storage.sqlite.busy_timeout_ms", at<&config::sqlite, &sqlite_options::busy_timeout_ms>, 0, 600'000, {}, "ms",
+     "How long a write waits for another process's lock before it is answered 503."},
+    {"storage.sqlite.group_commit_max_ms", at<&config::sqlite, &sqlite_options::group_commit_max_ms>, 0, 1000, {}, "ms",
+     "How long one transaction collects waiting writes."},
+    {"storage.sqlite.write_queue_limit_rows", at<&config::sqlite, &sqlite_options::write_queue_limit_rows>, 1, 100'000'000, {}, "rows",
+     "Rows waiting for the writer; more is answered 503."},
+    {"storage.sqlite.read_queue_limit_jobs", at<&config::sqlite, &sqlite_options::read_queue_limit_jobs>, 1, 10'000'000, {}, "jobs",
+     "Reads waiting for a reader; more is answered 503."},
+    {"storage.sqlite.transaction_idle_ms", at<&config::sqlite, &sqlite_options::transaction_idle_ms>, 100, 600'000, {}, "ms",
+     "An `atomic=1` upload that brings nothing for this long is rolled back."},
+    {"storage.sqlite.poll_interval_ms", at<&config::sqlite, &sqlite_options::poll_interval_ms>, 1, 60'000, {}, "ms",
+     "How often the file is looked at for other processes' commits where the kernel does not tell."},
+    {"storage.sqlite.tombstone_days", at<&config::sqlite, &sqlite_options::tombstone_days>, 1, 36'500, {}, "days",
+     "How long a removed row stays in the feed; a client away for longer starts over."},
+    {"storage.sqlite.purge_interval_s", at<&config::sqlite, &sqlite_options::purge_interval_s>, 1, 86'400, {}, "s",
+     "How often expired tombstones are purged."},
+    {"storage.sqlite.idempotency_keep_h", at<&config::sqlite, &sqlite_options::idempotency_keep_h>, 1, 8760, {}, "h",
+     "How long an Idempotency-Key is remembered."},
+    {"storage.sqlite.migrate_on_start", at<&config::sqlite, &sqlite_options::migrate_on_start>, 0, 0, {}, {},
+     "Run `migrate` at start instead of refusing to start without it."},
+
+    {"cache.l1_bytes_max", at<&config::l1, &cache::l1_options::bytes_max>, 64 * kKiB, kTiB, {}, "bytes",
+     "Memory of the in-process cache, keys and bookkeeping included."},
+    {"cache.l1_stripes", at<&config::l1, &cache::l1_options::stripes>, 1, 4096, {}, "stripes",
+     "Locks of the in-process cache; a power of two."},
+
+    {"log.path", at<&config::log, &perf::log_options::path>, 0, 0, {}, {},
+     "The log file; empty: standard error. SIGHUP reopens it."},
+    {"log.level", at<&config::log, &perf::log_options::level>, 0, 0, kLevels, {},
+     "The least important lines that are written."},
+    {"log.flush_interval_ms", at<&config::log, &perf::log_options::flush_interval_ms>, 1, 10'000, {}, "ms",
+     "How often lines are written out."},
+
+    {"sync.page_rows_max", at<&config::sync, &sync_options::page_rows_max>, 1, 100'000, {}, "rows",
+     "Rows of one page of a sync stream."},
+    {"sync.page_bytes_max", at<&config::sync, &sync_options::page_bytes_max>, kKiB, 64 * kMiB, {}, "bytes",
+     "Row bytes of one page; one row may pass it."},
+    {"sync.keep_alive_s", at<&config::sync, &sync_options::keep_alive_s>, 1, 3600, {}, "s",
+     "An empty line this often keeps a waiting stream alive."},
+    {"sync.streams_max", at<&config::sync, &sync_options::streams_max>, 1, 10'000'000, {}, "streams",
+     "Sync streams at once; one more is answered 503."},
+    {"sync.parts_max", at<&config::sync, &sync_options::parts_max>, 1, 10'000, {}, "parts",
+     "Scopes times resources of one stream."},
+
+    {"bulk.batch_rows", at<&config::bulk, &bulk_options::batch_rows>, 1, 100'000, {}, "rows",
+     "Rows of one batch of an upload, written in one transaction slice."},
+    {"bulk.batch_bytes_max", at<&config::bulk, &bulk_options::batch_bytes_max>, kKiB, 256 * kMiB, {}, "bytes",
+     "A batch is cut here even with fewer rows."},
+    {"bulk.row_bytes_max", at<&config::bulk, &bulk_options::row_bytes_max>, 256, 256 * kMiB, {}, "bytes",
+     "One line or record of an upload; a longer one is a rejected row."},
+    {"bulk.body_bytes_max", at<&config::bulk, &bulk_options::body_bytes_max>, kKiB, 1024 * kTiB, {}, "bytes",
+     "One upload, decoded."},
+    {"bulk.rejected_reported_max", at<&config::bulk, &bulk_options::rejected_reported_max>, 0, 100'000'000, {}, "rows",
+     "Rejected rows that are named one by one; the rest is counted."},
+    {"bulk.spool_directory", at<&config::bulk, &bulk_options::spool_directory>, 0, 0, {}, {},
+     "Where `atomic=1` uploads are kept until they are complete; empty: beside the database."},
+
+    {"rest.page_limit_max", at<&config::rest, &rest_options::page_limit_max>, 1, 100'000, {}, "rows",
+     "Largest `limit` of a list."},
+    {"rest.page_limit_default", at<&config::rest, &rest_options::page_limit_default>, 1, 100'000, {}, "rows",
+     "Rows of a list that names no `limit`."},
+    {"rest.ids_max", at<&config::rest, &rest_options::ids_max>, 1, 100'000, {}, "keys",
+     "Keys of one `ids=` read."},
+    {"rest.request_timeout_ms", at<&config::rest, &rest_options::request_timeout_ms>, 10, 3'600'000, {}, "ms",
+     "Deadline of a read or single write; then 504."},
+    {"rest.write_body_bytes_max", at<&config::rest, &rest_options::write_body_bytes_max>, 256, kGiB, {}, "bytes",
+     "Body of a single write."},
+};
+// clang-format on
+
+template <class Number>
+std::optional<setting_fault> assign_number(Number& to, const setting& which,
+                                           const boost::json::value& value) {
+  if (!value.is_int64() && !value.is_uint64()) {
+    return setting_fault{fmt::format("is {}", kind_name(value)), "an integer, " + allowed_text(which)};
+  }
+  boost::json::error_code failed;
+  const auto number = value.to_number<std::uint64_t>(failed);
+  if (failed || number < which.min || number > which.max || !std::in_range<Number>(number)) {
+    return setting_fault{fmt::format("{} is out of range", boost::json::serialize(value)),
+                         allowed_text(which)};
+  }
+  to = static_cast<Number>(number);
+  return std::nullopt;
+}
+
+std::optional<setting_fault> assign_field(bool& to, const setting&, const boost::json::value& value) {
+  if (!value.is_bool()) return setting_fault{fmt::format("is {}", kind_name(value)), "true, false"};
+  to = value.get_bool();
+  return std::nullopt;
+}
+
+bool is_choice(std::string_view choices, std::string_view text) {
+  while (!choices.empty()) {
+    const std::size_t comma = choices.find(", ");
+    if (choices.substr(0, comma) == text) return true;
+    choices = comma == std::string_view::npos ? std::string_view() : choices.substr(comma + 2);
+  }
+  return false;
+}
+
+std::optional<setting_fault> check_text(const setting& which, const boost::json::value& value) {
+  if (!value.is_string()) {
+    return setting_fault{fmt::format("is {}", kind_name(value)),
+                         "a string" + (which.choices.empty() ? std::string() : ": " + allowed_text(which))};
+  }
+  const std::string_view text = value.get_string();
+  if (has_control_characters(text)) return setting_fault{"has control characters", {}};
+  if (!which.choices.empty() && !is_choice(which.choices, text)) {
+    return setting_fault{fmt::format("\"{}\" is not known", text), allowed_text(which)};
+  }
+  return std::nullopt;
+}
+
+std::optional<setting_fault> assign_field(std::string& to, const setting& which,
+                                          const boost::json::value& value) {
+  if (auto fault = check_text(which, value)) return fault;
+  to = std::string(value.get_string());
+  return std::nullopt;
+}
+
+std::optional<setting_fault> assign_field(perf::log_level& to, const setting& which,
+                                          const boost::json::value& value) {
+  if (auto fault = check_text(which, value)) return fault;
+  const auto found = std::find(kLevelNames.begin(), kLevelNames.end(), std::string_view(value.get_string()));
+  to = static_cast<perf::log_level>(found - kLevelNames.begin());
+  return std::nullopt;
+}
+
+template <class Number>
+requires std::is_integral_v<Number> std::optional<setting_fault> assign_field(
+    Number& to, const setting& which, const boost::json::value& value) {
+  return assign_number(to, which, value);
+}
+
+std::string field_text(bool value) {
+  return value ? "true" : "false";
+}
+std::string field_text(const std::string& value) {
+  return boost::json::serialize(boost::json::string(value));
+}
+std::string field_text(perf::log_level value) {
+  return fmt::format("\"{}\"", kLevelNames[static_cast<std::size_t>(value)]);
+}
+template <class Number>
+requires std::is_integral_v<Number> std::string field_text(Number value) {
+  return fmt::to_string(value);
+}
+
+}  // namespace
+
+std::span<const setting> all_settings() {
+  return kSettings;
+}
+
+const setting* find_setting(std::string_view path) {
+  const auto found = std::find_if(std::begin(kSettings), std::end(kSettings),
+                                  [&](const setting& s) { return s.path == path; });
+  return found == std::end(kSettings) ? nullptr : found;
+}
+
+config default_config() {
+  config out;
+  out.http.port = 8080;
+  out.http.metrics_label = "public";
+  out.admin.port = 8081;
+  out.admin.metrics_label = "admin";
+  out.admin.backlog = 128;
+  out.admin.limit.connections_max = 200;
+  return out;
+}
+
+std::optional<setting_fault> assign(config& to, const setting& which, const boost::json::value& value) {
+  return std::visit([&](auto field) { return assign_field(field(to), which, value); }, which.field);
+}
+
+std::optional<setting_fault> assign_text(config& to, const setting& which, std::string_view text) {
+  boost::json::value value = boost::json::string(text);
+  const std::string_view type = type_name(which);
+  if (type == "boolean" && (text == "true" || text == "false")) {
+    value = text == "true";
+  } else if (type == "integer") {
+    std::uint64_t number = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (failed == std::errc() && end == text.data() + text.size()) value = number;
+  }
+  return assign(to, which, value);
+}
+
+std::string value_text(const config& of, const setting& which) {
+  // The accessors give writable members; nothing is written here.
+  return std::visit([&](auto field) { return field_text(field(const_cast<config&>(of))); }, which.field);
+}
+
+std::string_view type_name(const setting& which) {
+  switch (which.field.index()) {
+    case 0:
+      return "boolean";
+    case 5:
+    case 6:
+      return "string";
+    default:
+      return "integer";
+  }
+}
+
+std::string allowed_text(const setting& which) {
+  const std::string_view type = type_name(which);
+  if (type == "integer") return fmt::format("{} to {}", which.min, which.max);
+  if (type == "boolean") return "true, false";
+  return which.choices.empty() ? "any text" : std::string(which.choices);
+}
+
+std::string environment_name(std::string_view path) {
+  std::string out = "SYNCLINE_";
+  for (const char c : path) {
+    if (c == '.') {
+      out += "__";
+    } else {
+      out += (c >= 'a' && c <= 'z') ? static_cast<char>(c - 'a' + 'A') : c;
+    }
+  }
+  return out;
+}
+
+std::string effective_settings(const config& of) {
+  std::string out;
+  for (const setting& each : kSettings)
+    fmt::format_to(std::back_inserter(out), "{} = {}\n", each.path, value_text(of, each));
+  return out;
+}
+
+std::string settings_table() {
+  const config defaults = default_config();
+  std::string out = "| setting | type | default | allowed | unit | meaning |\n|---|---|---|---|---|---|\n";
+  for (const setting& each : kSettings) {
+    fmt::format_to(std::back_inserter(out), "| `{}` | {} | `{}` | {} | {} | {} |\n", each.path,
+                   type_name(each), value_text(defaults, each), allowed_text(each), each.unit, each.meaning);
+  }
+  return out;
+}
+
+}  // namespace syncline::server

@@ -1,0 +1,113 @@
+#include "server/row_cache.h"
+
+#include <algorithm>
+
+#include "server/feed_hub.h"
+#include "storage/row_json.h"
+
+namespace syncline::server {
+namespace {
+
+using storage::column_type;
+
+constexpr std::size_t kOrdinalBytes = 4;
+constexpr std::size_t kSegmentBytesMax =
+    256;  // longer keys take the slow path, so the buffer below stays small
+
+std::uint32_t ordinal_of(std::string_view l1_key) noexcept {
+  std::uint32_t ordinal = 0;
+  for (std::size_t i = 0; i < kOrdinalBytes && i < l1_key.size(); ++i) {
+    ordinal |= static_cast<std::uint32_t>(static_cast<unsigned char>(l1_key[i])) << (8 * i);
+  }
+  return ordinal;
+}
+
+// 18 digits at most: no overflow to think about.
+bool plain_integer(std::string_view text) noexcept {
+  if (text.starts_with('-')) {
+    text.remove_prefix(1);
+    if (text == "0") return false;
+  }
+  if (text.empty() || text.size() > 18 || (text.front() == '0' && text.size() > 1)) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// Characters that stand for themselves in a path and in a canonical key.
+bool plain_text(std::string_view text) noexcept {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '.' || c == '_' || c == '~' || c == '@' || c == ':';
+  });
+}
+
+bool plain_part(column_type type, std::string_view text) noexcept {
+  if (type == column_type::int64) return plain_integer(text);
+  return type == column_type::string && plain_text(text);
+}
+
+bool plainly_canonical(const storage::resource& of, std::string_view segment) noexcept {
+  if (segment.size() > kSegmentBytesMax) return false;
+  for (std::size_t i = 0; i < of.key.size(); ++i) {
+    const std::size_t comma = segment.find(',');
+    const bool last = i + 1 == of.key.size();
+    if (last != (comma == std::string_view::npos)) return false;
+    if (!plain_part(of.columns[of.key[i]].type, segment.substr(0, comma))) return false;
+    if (!last) segment.remove_prefix(comma + 1);
+  }
+  return true;
+}
+
+cache::value_ptr value_of(const storage::rows& read, const storage::row_slice& slice) {
+  auto made = std::make_shared<cache::value>();
+  made->position = read.position;
+  made->found = slice.found;
+  if (slice.found) {
+    made->body = read.json(slice);
+    made->etag = storage::etag_of(made->body);
+  }
+  return made;
+}
+
+}  // namespace
+
+std::string_view l1_key_of_segment(const storage::resource& of, std::string_view segment) noexcept {
+  if (!plainly_canonical(of, segment)) return {};
+  thread_local std::string buffer;
+  buffer.clear();
+  append_l1_key(of.ordinal, segment, buffer);
+  return buffer;
+}
+
+std::string l1_key(const storage::resource& of, std::string_view canonical) {
+  std::string out;
+  out.reserve(kOrdinalBytes + canonical.size());
+  append_l1_key(of.ordinal, canonical, out);
+  return out;
+}
+
+net::task<net::result<std::vector<cache::value_ptr>>> row_loader::load(net::request_context& context,
+                                                                       std::vector<std::string> keys) {
+  std::vector<cache::value_ptr> values(keys.size());
+  // One batch per resource; a request asks for one, so this is one turn.
+  for (std::size_t first = 0; first < keys.size(); ++first) {
+    if (values[first]) continue;
+    const std::uint32_t ordinal = ordinal_of(keys[first]);
+    const storage::resource& of = resources_->at(ordinal);
+    std::vector<std::size_t> places;
+    std::vector<std::string> asked;
+    for (std::size_t i = first; i < keys.size(); ++i) {
+      if (values[i] || ordinal_of(keys[i]) != ordinal) continue;
+      places.push_back(i);
+      asked.push_back(keys[i].substr(kOrdinalBytes));
+    }
+    auto all = storage::projection::all(of);
+    auto read = co_await store_->get(context, of, std::move(all), std::move(asked));
+    if (!read) co_return read.error();
+    if (read->slices.size() != places.size())
+      co_return net::error(net::errc::internal, "the store answered another number of rows");
+    for (std::size_t i = 0; i < places.size(); ++i) values[places[i]] = value_of(*read, read->slices[i]);
+  }
+  co_return values;
+}
+
+}  // namespace syncline::server

@@ -1,0 +1,39 @@
+// A client's place in the feed: opaque text for the client, five fields for us.
+//
+// Bytes: version (1), flags (1), generation (8), seq (8), declaration hash (8), and during a first sync part
+// (4) and the last key sent; base64url without padding (RFC 4648 section 5), followed by nothing. Thread: a
+// value. Bound: kCursorBytesMax of text. Failure: errc::invalid.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "net/core/error.h"
+#include "storage/key.h"
+
+namespace syncline::storage {
+
+inline constexpr std::size_t kCursorBytesMax = 2048;
+
+struct first_sync {
+  std::uint32_t part = 0;  // which part of the stream is being scanned
+  bool begun = false;      // false: before the first row of the part
+  std::string after_key;   // canonical; the last key of the part that was sent
+  bool operator==(const first_sync&) const = default;
+};
+
+struct cursor {
+  std::uint64_t generation = 0;
+  std::int64_t seq =
+      0;  // everything up to here was delivered (for keys already scanned, during a first sync)
+  std::uint64_t declaration = 0;       // hash of scopes, resources and their declarations
+  std::optional<first_sync> scanning;  // set during a first sync
+
+  [[nodiscard]] std::string text() const;
+  [[nodiscard]] static net::result<cursor> parse(std::string_view text);
+  bool operator==(const cursor&) const = default;
+};
+
+}  // namespace syncline::storage

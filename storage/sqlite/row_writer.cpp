@@ -1,0 +1,508 @@
+#include "storage/sqlite/row_writer.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "storage/row_reader.h"
+
+namespace syncline::storage::sqlite {
+
+namespace {
+
+row_result rejected(net::error why) {
+  row_result out;
+  out.what = fate::rejected;
+  out.why = std::move(why);
+  return out;
+}
+
+row_result done(fate what) {
+  row_result out;
+  out.what = what;
+  return out;
+}
+
+bool single_row(write_kind kind) noexcept {
+  return kind == write_kind::create || kind == write_kind::replace || kind == write_kind::patch ||
+         kind == write_kind::remove;
+}
+
+// "UNIQUE constraint failed: users.email, users.org" names columns; a client knows them without the table.
+std::string columns_in(std::string_view message) {
+  const std::size_t colon = message.find(": ");
+  if (colon == std::string_view::npos) return std::string(message);
+  std::string out;
+  std::string_view rest = message.substr(colon + 2);
+  while (!rest.empty()) {
+    const std::size_t comma = rest.find(", ");
+    std::string_view one = rest.substr(0, comma);
+    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 2);
+    if (const std::size_t dot = one.rfind('.'); dot != std::string_view::npos) one = one.substr(dot + 1);
+    if (!out.empty()) out += ", ";
+    out += one;
+  }
+  return out;
+}
+
+net::error constraint_error(int extended, std::string_view message) {
+  switch (extended) {
+    case SQLITE_CONSTRAINT_PRIMARYKEY:
+    case SQLITE_CONSTRAINT_ROWID:
+    case SQLITE_CONSTRAINT_UNIQUE:
+      return {net::errc::conflict, "a value that must be unique is taken", columns_in(message)};
+    case SQLITE_CONSTRAINT_FOREIGNKEY:
+      return {net::errc::conflict,
+              "a row that this one refers to does not exist, or others still refer to this one"};
+    case SQLITE_CONSTRAINT_NOTNULL:
+      return {net::errc::invalid, "a column may not be NULL", columns_in(message)};
+    case SQLITE_CONSTRAINT_CHECK:
+      return {net::errc::invalid, "a check of the table failed", columns_in(message)};
+    case SQLITE_CONSTRAINT_DATATYPE:
+      return {net::errc::invalid, "a value does not fit its column", columns_in(message)};
+    default:  // RAISE() in a trigger of the owner: its text is meant for whoever writes
+      return {net::errc::conflict, "the database refuses the row", std::string(message)};
+  }
+}
+
+// Whether a stored value and a new one are the same for a client; a number may be stored as integer or real.
+bool same_value(const cell& stored, const cell& made) noexcept {
+  using kind = cell::kind;
+  if (stored.k == kind::integer && made.k == kind::real)
+    return static_cast<double>(stored.integer) == made.real;
+  if (stored.k == kind::real && made.k == kind::integer)
+    return stored.real == static_cast<double>(made.integer);
+  if (stored.k != made.k) return false;
+  switch (stored.k) {
+    case kind::integer:
+      return stored.integer == made.integer;
+    case kind::real:
+      return stored.real == made.real;
+    case kind::text:
+    case kind::blob:
+      return stored.text == made.text;
+    default:
+      return true;
+  }
+}
+
+std::int64_t unix_seconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+net::result<void> row_writer::simple(const char* sql) {
+  auto s = db_.cached(sql);
+  if (!s) return s.error();
+  const statement_use once(**s);
+  if (const int code = once->step(); code != SQLITE_DONE) return db_.error(code, sql);
+  return {};
+}
+
+bool row_writer::deferred_keys_open() const noexcept {
+  int open = 0;
+  int highest = 0;
+  return sqlite3_db_status(db_.get(), SQLITE_DBSTATUS_DEFERRED_FKS, &open, &highest, 0) == SQLITE_OK &&
+         open != 0;
+}
+
+net::result<write_outcome> row_writer::run(const write_batch& batch, bool several) {
+  if (batch.of->view) return net::error(net::errc::unsupported, "a view cannot be written", batch.of->name);
+  if (auto begun = simple("SAVEPOINT syncline_batch"); !begun) return begun.error();
+  auto outcome = [&]() -> net::result<write_outcome> {
+    if (auto fresh = check_remembered(batch); !fresh) return fresh.error();
+    auto made = run_rows(batch, false);
+    if (!made) return made;
+    if (several || !deferred_keys_open()) return made;
+    // Some row left a deferred foreign key open, which would fail the commit of everyone: find it by running
+    // each row alone.
+    if (auto undone = simple("ROLLBACK TO syncline_batch"); !undone) return undone.error();
+    return run_rows(batch, true);
+  }();
+
+  bool keep = outcome.has_value() && !batch.dry_run;
+  if (outcome) {
+    const bool any_rejected = std::any_of(outcome->rows.begin(), outcome->rows.end(),
+                                          [](const row_result& r) { return r.what == fate::rejected; });
+    if (any_rejected && batch.all_or_nothing) {
+      keep = false;
+      for (row_result& r : outcome->rows)
+        if (r.what != fate::rejected) r.what = fate::skipped;
+    }
+    if (any_rejected && single_row(batch.kind)) keep = false;
+    if (keep && batch.remember)
+      if (auto saved = remember(*batch.remember); !saved) outcome = saved.error();
+  }
+  // The transaction itself may be gone (full disk, a trigger's RAISE(ROLLBACK)); the writer sees that.
+  if (sqlite3_get_autocommit(db_.get()) != 0) return outcome;
+  if (!keep || !outcome)
+    if (auto undone = simple("ROLLBACK TO syncline_batch"); !undone) return undone.error();
+  if (auto released = simple("RELEASE syncline_batch"); !released) return released.error();
+  return outcome;
+}
+
+net::result<write_outcome> row_writer::run_rows(const write_batch& batch, bool each_alone) {
+  write_outcome out;
+  out.rows.reserve(batch.row_count);
+  const std::size_t width = batch.of->columns.size();
+  for (std::uint32_t i = 0; i < batch.row_count; ++i) {
+    const std::span<const cell> row = batch.cells.size() >= (i + 1) * width
+                                          ? std::span<const cell>(batch.cells).subspan(i * width, width)
+                                          : std::span<const cell>();
+    if (each_alone)
+      if (auto begun = simple("SAVEPOINT syncline_row"); !begun) return begun.error();
+    auto made = run_row(batch, row, out);
+    if (!made) return made.error();
+    if (each_alone) {
+      if (deferred_keys_open()) {
+        if (auto undone = simple("ROLLBACK TO syncline_row"); !undone) return undone.error();
+        *made = rejected(constraint_error(SQLITE_CONSTRAINT_FOREIGNKEY, {}));
+      }
+      if (auto released = simple("RELEASE syncline_row"); !released) return released.error();
+    }
+    out.rows.push_back(std::move(*made));
+  }
+  return out;
+}
+
+row_writer::row_answer row_writer::run_row(const write_batch& batch, std::span<const cell> row,
+                                           write_outcome& out) {
+  const table_plan& plan = plans_.of(*batch.of);
+  for (std::size_t i = 0; i < row.size(); ++i)
+    if (row[i].present() && plan.generated(i))
+      return rejected(
+          net::error(net::errc::invalid, "the table computes this column", batch.of->columns[i].name));
+  std::string key = batch.key;
+  const bool keyed_elsewhere = batch.kind == write_kind::patch || batch.kind == write_kind::remove ||
+                               batch.kind == write_kind::replace;
+  if (!keyed_elsewhere) {
+    const bool given = std::all_of(batch.of->key.begin(), batch.of->key.end(),
+                                   [&](std::size_t k) { return row[k].present(); });
+    if (given) {
+      auto made = key_of_row(*batch.of, row);
+      if (!made) return rejected(made.error());
+      key = std::move(*made);
+    } else {
+      key.clear();  // the database makes it
+    }
+  }
+  if (!batch.condition.empty() && !key.empty()) {
+    auto refused = check_condition(batch, key);
+    if (!refused) return refused.error();
+    if (refused->why) return rejected(std::move(*refused->why));
+  }
+  row_answer made = batch.kind == write_kind::remove    ? remove(batch)
+                    : batch.kind == write_kind::patch   ? patch(batch, row)
+                    : batch.kind == write_kind::replace ? replace(batch, row, out)
+                                                        : put(batch, row, !key.empty());
+  if (!made) return made;
+  if (key.empty() && made->what == fate::created) {
+    auto assigned = key_of_last_row(plan);
+    if (!assigned) return assigned.error();
+    key = std::move(*assigned);
+  }
+  made->key_at = static_cast<std::uint32_t>(out.bytes.size());
+  made->key_size = static_cast<std::uint32_t>(key.size());
+  out.bytes += key;
+  if (batch.return_rows && made->what != fate::rejected && made->what != fate::removed)
+    if (auto read = read_back(plan, key, out, *made); !read) return read.error();
+  return made;
+}
+
+net::result<row_writer::refusal> row_writer::step_write(statement& s) {
+  const int code = s.step();
+  if (code == SQLITE_DONE) return refusal{};
+  const int primary = code & 0xff;
+  const bool row_fault =
+      primary == SQLITE_CONSTRAINT || primary == SQLITE_MISMATCH || primary == SQLITE_TOOBIG;
+  // A conflict clause or trigger that says ROLLBACK has ended the transaction of everybody.
+  if (!row_fault || sqlite3_get_autocommit(db_.get()) != 0) {
+    if (primary != SQLITE_CONSTRAINT) return db_.error(code, "writing a row");
+    return constraint_error(code, sqlite3_errmsg(db_.get()));
+  }
+  if (primary == SQLITE_CONSTRAINT)
+    return refusal::because(constraint_error(code, sqlite3_errmsg(db_.get())));
+  return refusal::because(
+      net::error(net::errc::invalid, "a value does not fit its column", sqlite3_errmsg(db_.get())));
+}
+
+// The statements for the columns that are there. An UPSERT would do in one statement, but it fires the INSERT
+// triggers also for a row that exists, and those enter it in the feed: so an existing row is updated, and
+// only if that changes something.
+const row_writer::put_text& row_writer::put_sql(const write_batch& batch, std::span<const cell> row) {
+  const resource& of = *batch.of;
+  bool same = put_.of == &of && put_.kind == batch.kind && put_.mask.size() == row.size();
+  for (std::size_t i = 0; same && i < row.size(); ++i) same = put_.mask[i] == row[i].present();
+  if (same) return put_;
+  put_.of = &of;
+  put_.kind = batch.kind;
+  put_.mask.resize(row.size());
+  const table_plan& plan = plans_.of(of);
+  std::string names;
+  std::string values;
+  std::string sets;
+  std::string differs;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    put_.mask[i] = row[i].present();
+    const std::string name = quoted(of.columns[i].name);
+    const std::string value = row[i].present() ? fmt::format("?{}", i + 1) : plan.default_value(i);
+    if (row[i].present()) {
+      names += fmt::format("{}{}", names.empty() ? "" : ",", name);
+      values += fmt::format("{}{}", values.empty() ? "" : ",", value);
+    }
+    if (of.is_key(i) || plan.generated(i)) continue;
+    if (!row[i].present() && batch.kind != write_kind::replace) continue;
+    sets += fmt::format("{}{}={}", sets.empty() ? "" : ",", name, value);
+    differs += fmt::format("{}{} IS NOT {} COLLATE BINARY", differs.empty() ? "" : " OR ", name, value);
+  }
+  put_.update = sets.empty() ? std::string()
+                             : fmt::format("UPDATE {} SET {} WHERE {} AND ({})", plan.name(), sets,
+                                           plan.key_is(static_cast<int>(row.size()) + 1), differs);
+  // The key is known to be free, but the index may take other bytes for it; that is told, not an error.
+  put_.insert = names.empty() ? fmt::format("INSERT INTO {} DEFAULT VALUES", plan.name())
+                              : fmt::format("INSERT INTO {}({}) VALUES({}) ON CONFLICT({}) DO NOTHING",
+                                            plan.name(), names, values, plan.key_columns());
+  return put_;
+}
+
+// Runs the update or insert of a row; `key` is bound behind the columns.
+net::result<row_writer::refusal> row_writer::run_put(const std::string& sql, std::span<const cell> row,
+                                                     std::span<const cell> key) {
+  auto s = db_.cached(sql);
+  if (!s) return s.error();
+  const statement_use once(**s);
+  for (std::size_t i = 0; i < row.size(); ++i)
+    if (row[i].present()) once->bind(static_cast<int>(i + 1), row[i]);
+  bind_key(*once, static_cast<int>(row.size()) + 1, key);
+  return step_write(*once);
+}
+
+row_writer::row_answer row_writer::put(const write_batch& batch, std::span<const cell> row, bool keyed) {
+  const table_plan& plan = plans_.of(*batch.of);
+  std::vector<cell> key;
+  if (keyed) {
+    for (const std::size_t k : batch.of->key) key.push_back(row[k]);
+    auto there = exists(plan, key, false);
+    if (!there) return there.error();
+    if (*there) {
+      if (batch.kind == write_kind::skip) return done(fate::skipped);
+      if (batch.kind == write_kind::create || batch.kind == write_kind::insert)
+        return rejected(net::error(net::errc::conflict, "the key exists"));
+      const std::string& sql = put_sql(batch, row).update;
+      if (sql.empty()) return done(fate::unchanged);
+      auto fault = run_put(sql, row, key);
+      if (!fault) return fault.error();
+      if (fault->why) return rejected(std::move(*fault->why));
+      return done(sqlite3_changes(db_.get()) > 0 ? fate::updated : fate::unchanged);
+    }
+  }
+  auto fault = run_put(put_sql(batch, row).insert, row, {});
+  if (!fault) return fault.error();
+  if (fault->why) return rejected(std::move(*fault->why));
+  if (sqlite3_changes(db_.get()) > 0) return done(fate::created);
+  return rejected(
+      net::error(net::errc::conflict, "a row has a key that the table's collation takes for this one"));
+}
+
+row_writer::row_answer row_writer::replace(const write_batch& batch, std::span<const cell> row,
+                                           write_outcome&) {
+  const table_plan& plan = plans_.of(*batch.of);
+  text_arena arena;
+  auto key = split_key(*batch.of, batch.key, arena);
+  if (!key) return rejected(key.error());
+  std::vector<cell> whole(row.begin(), row.end());
+  for (std::size_t i = 0; i < batch.of->key.size(); ++i) {
+    cell& given = whole[batch.of->key[i]];
+    if (given.present() && !same_value((*key)[i], given))
+      return rejected(net::error(net::errc::invalid, "the key in the row is not the one that was asked for",
+                                 batch.of->columns[batch.of->key[i]].name));
+    given = (*key)[i];
+  }
+  if (batch.of->where.empty()) return put(batch, whole, true);
+  auto there = exists(plan, *key, false);
+  if (!there) return there.error();
+  auto shown = exists(plan, *key, true);
+  if (!shown) return shown.error();
+  row_answer made = put(batch, whole, true);
+  if (!made || made->what == fate::rejected || !*there || *shown) return made;
+  // The key belonged to a row outside `where`. It may come back, but not be written in the dark. (A rejected
+  // single write is rolled back.)
+  shown = exists(plan, *key, true);
+  if (!shown) return shown.error();
+  if (!*shown) return rejected(net::error(net::errc::conflict, "the key belongs to a removed row"));
+  made->what = fate::created;
+  return made;
+}
+
+row_writer::row_answer row_writer::patch(const write_batch& batch, std::span<const cell> row) {
+  const resource& of = *batch.of;
+  const table_plan& plan = plans_.of(of);
+  text_arena arena;
+  auto key = split_key(of, batch.key, arena);
+  if (!key) return rejected(key.error());
+  std::vector<std::pair<std::size_t, cell>> changed;
+  {
+    std::string sql = "SELECT ";
+    for (std::size_t i = 0; i < of.columns.size(); ++i)
+      sql += fmt::format("{}{}", i > 0 ? "," : "", quoted(of.columns[i].name));
+    auto s = db_.cached(sql + " FROM " + plan.name() + " WHERE " + plan.key_is(1) + plan.visible());
+    if (!s) return s.error();
+    const statement_use stored(**s);
+    bind_key(*stored, 1, *key);
+    const int code = stored->step();
+    if (code == SQLITE_DONE) return rejected(net::error(net::errc::not_found, "there is no such row"));
+    if (code != SQLITE_ROW) return db_.error(code, "reading the row to patch");
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      if (!row[i].present()) continue;
+      const cell before = stored->column(static_cast<int>(i));
+      cell after = row[i];
+      if (of.columns[i].type == column_type::json && after.k == cell::kind::text) {
+        const std::string_view text = before.k == cell::kind::text ? before.text : std::string_view("null");
+        after = cell::of_text(arena.copy(merge_patch_json(text, after.text)));
+      }
+      if (same_value(before, after)) continue;
+      if (of.is_key(i))
+        return rejected(net::error(net::errc::invalid, "a patch cannot change the key", of.columns[i].name));
+      changed.emplace_back(i, after);
+    }
+  }
+  if (changed.empty()) return done(fate::unchanged);
+  std::string sets;
+  for (std::size_t i = 0; i < changed.size(); ++i)
+    sets += fmt::format("{}{}=?{}", i > 0 ? "," : "", quoted(of.columns[changed[i].first].name), i + 1);
+  const int key_at = static_cast<int>(changed.size()) + 1;
+  auto s = db_.cached(fmt::format("UPDATE {} SET {} WHERE {}", plan.name(), sets, plan.key_is(key_at)));
+  if (!s) return s.error();
+  const statement_use once(**s);
+  for (std::size_t i = 0; i < changed.size(); ++i) once->bind(static_cast<int>(i + 1), changed[i].second);
+  bind_key(*once, key_at, *key);
+  auto fault = step_write(*once);
+  if (!fault) return fault.error();
+  if (fault->why) return rejected(std::move(*fault->why));
+  return done(fate::updated);
+}
+
+row_writer::row_answer row_writer::remove(const write_batch& batch) {
+  const table_plan& plan = plans_.of(*batch.of);
+  text_arena arena;
+  auto key = split_key(*batch.of, batch.key, arena);
+  if (!key) return rejected(key.error());
+  auto s = db_.cached("DELETE FROM " + plan.name() + " WHERE " + plan.key_is(1) + plan.visible());
+  if (!s) return s.error();
+  const statement_use once(**s);
+  bind_key(*once, 1, *key);
+  auto fault = step_write(*once);
+  if (!fault) return fault.error();
+  if (fault->why) return rejected(std::move(*fault->why));
+  if (sqlite3_changes(db_.get()) == 0)
+    return rejected(net::error(net::errc::not_found, "there is no such row"));
+  return done(fate::removed);
+}
+
+net::result<bool> row_writer::exists(const table_plan& plan, std::span<const cell> key, bool visible) {
+  auto s = db_.cached("SELECT 1 FROM " + plan.name() + " WHERE " + plan.key_is(1) +
+                      (visible ? plan.visible() : std::string()));
+  if (!s) return s.error();
+  const statement_use row(**s);
+  bind_key(*row, 1, key);
+  const int code = row->step();
+  if (code != SQLITE_ROW && code != SQLITE_DONE) return db_.error(code, "looking for a key");
+  return code == SQLITE_ROW;
+}
+
+net::result<row_writer::refusal> row_writer::check_condition(const write_batch& batch,
+                                                             const std::string& key) {
+  const write_condition& asked = batch.condition;
+  write_outcome now;
+  row_result at;
+  if (auto read = read_back(plans_.of(*batch.of), key, now, at); !read) {
+    if (read.error().code == net::errc::invalid) return refusal::because(read.error());
+    return read.error();
+  }
+  const bool there = at.json_size > 0;
+  const std::string tag = there ? etag_of(now.bytes.substr(at.json_at, at.json_size)) : std::string();
+  const auto has = [&](const std::vector<std::string>& tags) {
+    return there && std::find(tags.begin(), tags.end(), tag) != tags.end();
+  };
+  const bool failed = (asked.must_exist && !there) || (asked.must_not_exist && there) ||
+                      (!asked.any_of.empty() && !has(asked.any_of)) || has(asked.none_of);
+  if (!failed) return refusal{};
+  return refusal::because(net::error(net::errc::precondition_failed,
+                                     "the row is not in the state that was asked for",
+                                     there ? "its ETag is " + tag : std::string("it does not exist")));
+}
+
+net::result<std::string> row_writer::key_of_last_row(const table_plan& plan) {
+  if (plan.without_rowid())
+    return net::error(net::errc::unsupported, "a key that the database makes needs a table with a rowid",
+                      plan.name());
+  const std::int64_t rowid = sqlite3_last_insert_rowid(db_.get());
+  auto s = db_.cached(plan.whole_row().head() + " WHERE " + quoted(plan.rowid_name()) + "=?1");
+  if (!s) return s.error();
+  const statement_use row(**s);
+  row->bind(1, rowid);
+  if (const int code = row->step(); code != SQLITE_ROW)
+    return db_.error(code, "reading the key that was made");
+  std::string bytes;
+  auto at = plan.whole_row().append(*row, bytes);
+  if (!at) return at.error();
+  return bytes.substr(at->key_at, at->key_size);
+}
+
+// Leaves json_size 0 when the row is not there.
+net::result<void> row_writer::read_back(const table_plan& plan, const std::string& key, write_outcome& out,
+                                        row_result& into) {
+  text_arena arena;
+  auto cells = split_key(plan.of(), key, arena);
+  if (!cells) return cells.error();
+  auto s = db_.cached(plan.whole_row().head() + " WHERE " + plan.key_is(1) + plan.visible());
+  if (!s) return s.error();
+  const statement_use row(**s);
+  bind_key(*row, 1, *cells);
+  const int code = row->step();
+  if (code == SQLITE_DONE) return {};
+  if (code != SQLITE_ROW) return db_.error(code, "reading a row back");
+  auto at = plan.whole_row().append(*row, out.bytes);
+  if (!at) return at.error();
+  into.json_at = at->json_at;
+  into.json_size = at->json_size;
+  return {};
+}
+
+net::result<void> row_writer::check_remembered(const write_batch& batch) {
+  if (!batch.remember || !single_row(batch.kind)) return {};
+  auto s = db_.cached("SELECT fingerprint, complete FROM syncline_idempotency WHERE key=?1");
+  if (!s) return s.error();
+  const statement_use row(**s);
+  row->bind(1, std::string_view(batch.remember->key));
+  const int code = row->step();
+  if (code == SQLITE_DONE) return {};
+  if (code != SQLITE_ROW) return db_.error(code, "reading an idempotency record");
+  const bool other = static_cast<std::uint64_t>(row->integer(0)) != batch.remember->fingerprint;
+  if (!other && row->integer(1) == 0) return {};
+  return net::error(net::errc::conflict, "idempotency-key",
+                    other ? "the key was used for another request" : "the request was done before");
+}
+
+net::result<void> row_writer::remember(const idempotency& record) {
+  auto s = db_.cached(
+      "INSERT INTO syncline_idempotency(key, fingerprint, lines_done, saved, complete, created_at) "
+      "VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(key) DO UPDATE SET fingerprint=excluded.fingerprint, "
+      "lines_done=excluded.lines_done, saved=excluded.saved, complete=excluded.complete");
+  if (!s) return s.error();
+  const statement_use once(**s);
+  once->bind(1, std::string_view(record.key));
+  once->bind(2, static_cast<std::int64_t>(record.fingerprint));
+  once->bind(3, static_cast<std::int64_t>(record.lines_done));
+  once->bind(4, std::string_view(record.saved));
+  once->bind(5, record.complete ? std::int64_t{1} : std::int64_t{0});
+  once->bind(6, unix_seconds());
+  if (const int code = once->step(); code != SQLITE_DONE)
+    return db_.error(code, "saving an idempotency record");
+  return {};
+}
+
+}  // namespace syncline::storage::sqlite

@@ -1,0 +1,88 @@
+// Runs one batch of rows inside the writer's transaction: statements for each kind of write, conditions,
+// idempotency, and each row's fate.
+//
+// A batch is a savepoint: it is kept, or rolled back alone. A bad row is one failed statement, which SQLite
+// undoes by itself. Use it through the writer (writer.h). Thread: the writer's. Bound: the batch. Failure: a
+// row's fault is a row_result; an error of the whole batch is returned, and the writer looks at the
+// connection to see whether the transaction still stands.
+//
+// Invariants
+//  1. A row that would not change fires no trigger and makes no feed entry.
+//  2. Conditions see the row as it is inside the write transaction.
+//  3. No deferred foreign key of a batch is left open for the commit, except inside a transaction of several
+//  batches.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "storage/sqlite/connection.h"
+#include "storage/sqlite/table_plan.h"
+#include "storage/store.h"
+
+namespace syncline::storage::sqlite {
+
+class row_writer {
+ public:
+  row_writer(connection& db, const table_plans& plans) : db_(db), plans_(plans) {}
+  row_writer(const row_writer&) = delete;
+  row_writer& operator=(const row_writer&) = delete;
+
+  // Inside a write transaction. `several`: the batch belongs to a transaction of several batches.
+  // outcome.position is left to the writer.
+  [[nodiscard]] net::result<write_outcome> run(const write_batch& batch, bool several);
+
+ private:
+  using row_answer = net::result<row_result>;  // an error is the whole batch's
+  // Why one row is refused, or nothing. (A result of an optional error would be ambiguous.)
+  struct refusal {
+    refusal() = default;  // no aggregate, for the same reason
+    [[nodiscard]] static refusal because(net::error e) {
+      refusal out;
+      out.why.emplace(std::move(e));
+      return out;
+    }
+    std::optional<net::error> why;
+  };
+
+  [[nodiscard]] net::result<write_outcome> run_rows(const write_batch& batch, bool each_alone);
+  [[nodiscard]] row_answer run_row(const write_batch& batch, std::span<const cell> row, write_outcome& out);
+  // `keyed`: the key columns are among the row's cells.
+  [[nodiscard]] row_answer put(const write_batch& batch, std::span<const cell> row, bool keyed);
+  [[nodiscard]] net::result<refusal> run_put(const std::string& sql, std::span<const cell> row,
+                                             std::span<const cell> key);
+  [[nodiscard]] row_answer replace(const write_batch& batch, std::span<const cell> row, write_outcome& out);
+  [[nodiscard]] row_answer patch(const write_batch& batch, std::span<const cell> row);
+  [[nodiscard]] row_answer remove(const write_batch& batch);
+  // Steps a writing statement once: nothing, a fault of the row, or an error of the batch.
+  [[nodiscard]] net::result<refusal> step_write(statement& s);
+  // Whether a row has this key: in the table, or among the resource's rows (`visible`).
+  [[nodiscard]] net::result<bool> exists(const table_plan& plan, std::span<const cell> key, bool visible);
+  [[nodiscard]] net::result<refusal> check_condition(const write_batch& batch, const std::string& key);
+  [[nodiscard]] net::result<std::string> key_of_last_row(const table_plan& plan);
+  [[nodiscard]] net::result<void> read_back(const table_plan& plan, const std::string& key,
+                                            write_outcome& out, row_result& into);
+  [[nodiscard]] net::result<void> check_remembered(const write_batch& batch);
+  [[nodiscard]] net::result<void> remember(const idempotency& record);
+  [[nodiscard]] net::result<void> simple(const char* sql);
+  [[nodiscard]] bool deferred_keys_open() const noexcept;
+
+  // The SQL of the last mask of columns: rows of a batch mostly have the same.
+  struct put_text {
+    const resource* of = nullptr;
+    write_kind kind = write_kind::upsert;
+    std::vector<bool> mask;
+    std::string insert;
+    std::string update;  // empty: there is nothing to set
+  };
+  [[nodiscard]] const put_text& put_sql(const write_batch& batch, std::span<const cell> row);
+
+  connection& db_;
+  const table_plans& plans_;
+  put_text put_;
+};
+
+}  // namespace syncline::storage::sqlite

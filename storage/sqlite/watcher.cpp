@@ -1,0 +1,269 @@
+#include "storage/sqlite/watcher.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+
+#include "perf/log.h"
+#include "storage/sqlite/schema.h"
+
+namespace syncline::storage::sqlite {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kFileCheck{1};
+constexpr std::chrono::seconds kSchemaCheck{10};
+constexpr std::chrono::seconds kWalCheck{10};
+constexpr std::chrono::milliseconds kAfterOne{10};  // how long to look on after a commit was found
+
+std::int64_t unix_seconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// migrate() fills in what it reads from the schema, and the store's catalog is being read by every core.
+void copy_catalog(const catalog& from, catalog& to) {
+  for (std::size_t i = 0; i < from.size(); ++i) to.add(from.at(i));
+}
+
+net::result<void> purge_idempotency(connection& db, std::int64_t before) {
+  auto s = db.cached(
+      "DELETE FROM syncline_idempotency WHERE key IN "
+      "(SELECT key FROM syncline_idempotency WHERE created_at<?1 LIMIT ?2)");
+  if (!s) return s.error();
+  const statement_use once(**s);
+  once->bind(1, before);
+  once->bind(2, static_cast<std::int64_t>(kPurgeRows));
+  if (const int code = once->step(); code != SQLITE_DONE)
+    return db.error(code, "purging idempotency records");
+  return {};
+}
+
+}  // namespace
+
+watcher::watcher(store_shared& shared, writer& writing) : shared_(shared), writing_(writing) {}
+
+watcher::~watcher() {
+  stop();
+  if (inotify_ >= 0) ::close(inotify_);
+  if (stop_event_ >= 0) ::close(stop_event_);
+}
+
+net::result<void> watcher::start() {
+  struct stat status {};
+  if (::stat(shared_.options.path.c_str(), &status) != 0)
+    return net::error(net::errc::down, "the database file cannot be looked at", shared_.options.path);
+  opened_ = {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)};
+  connection_options how;
+  how.path = shared_.options.path;
+  how.read_only = true;
+  how.cache_kb = 512;
+  how.busy_timeout_ms = 100;
+  auto db = connection::open(how);
+  if (!db) return db.error();
+  stop_event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (auto schema = db->query_int("PRAGMA schema_version")) schema_version_ = *schema;
+  watch_files();
+  next_purge_ = clock::now() + std::chrono::seconds(shared_.options.purge_interval_s);
+  next_schema_check_ = clock::now() + kSchemaCheck;
+  thread_ = std::thread([this, own = std::move(*db)]() mutable { run(std::move(own)); });
+  return {};
+}
+
+void watcher::stop() {
+  stopping_.store(true);
+  const std::uint64_t one = 1;
+  if (stop_event_ >= 0) [[maybe_unused]]
+    const auto written = ::write(stop_event_, &one, sizeof one);
+  if (thread_.joinable()) thread_.join();
+}
+
+void watcher::watch_files() {
+  inotify_ = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  if (inotify_ < 0) {
+    perf::log_warn("no inotify: changes of other processes are noticed by polling",
+                   {{"poll_interval_ms", shared_.options.poll_interval_ms}});
+    return;
+  }
+  std::filesystem::path folder = std::filesystem::path(shared_.options.path).parent_path();
+  if (folder.empty()) folder = ".";
+  ::inotify_add_watch(inotify_, folder.c_str(), IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
+  wal_watch_ = ::inotify_add_watch(inotify_, (shared_.options.path + "-wal").c_str(), IN_MODIFY);
+}
+
+void watcher::drain_events() {
+  alignas(inotify_event) std::array<char, 4096> buffer;
+  while (::read(inotify_, buffer.data(), buffer.size()) > 0) {
+  }
+  // The WAL may be a new file, as after everybody else closed it; adding the same file again changes nothing.
+  wal_watch_ = ::inotify_add_watch(inotify_, (shared_.options.path + "-wal").c_str(), IN_MODIFY);
+}
+
+bool watcher::wait(int timeout_ms) {
+  std::array<pollfd, 2> fds{{{stop_event_, POLLIN, 0}, {inotify_, POLLIN, 0}}};
+  const nfds_t count = inotify_ >= 0 ? 2 : 1;
+  if (::poll(fds.data(), count, timeout_ms) <= 0) return false;
+  if (count < 2 || (fds[1].revents & POLLIN) == 0) return false;
+  drain_events();
+  return true;
+}
+
+bool watcher::look(connection& db) {
+  shared_.metrics.wakeups.add();
+  auto s = db.cached("PRAGMA data_version");
+  if (!s) return false;
+  std::int64_t version = version_;
+  {
+    const statement_use row(**s);
+    if (row->step() == SQLITE_ROW) version = row->integer(0);
+  }
+  if (version == version_) return false;
+  auto told = shared_.front.advance(db);
+  if (!told) {
+    perf::log_warn("the feed could not be read", {{"why", told.error().text()}});
+    return false;  // the version is kept, so the next look tries again
+  }
+  version_ = version;
+  // Whoever changed the schema may have taken triggers away: look at once, not at the next round.
+  if (auto schema = db.query_int("PRAGMA schema_version"); schema && *schema != schema_version_) {
+    schema_version_ = *schema;
+    shared_.check_schema.store(true);
+  }
+  if (*told == feed_front::step::moved) shared_.metrics.foreign_commits.add();
+  if (*told == feed_front::step::went_back) writing_.queue().push_chore([](connection&) {});
+  return true;
+}
+
+// After an event: the commit it belongs to becomes visible within milliseconds.
+void watcher::look_closely(connection& db) {
+  auto until = clock::now() + std::chrono::milliseconds(kLookMs);
+  while (!stopping()) {
+    if (look(db)) until = clock::now() + kAfterOne;
+    if (clock::now() >= until) return;
+    if (wait(1)) until = std::max(until, clock::now() + kAfterOne);
+  }
+}
+
+void watcher::run(connection db) {
+  name_this_thread("sqlite-watch");
+  while (!stopping()) {
+    if (wait(static_cast<int>(std::max(shared_.options.poll_interval_ms, 1U)))) {
+      look_closely(db);
+    } else {
+      (void)look(db);
+    }
+    look_after(db);
+  }
+}
+
+void watcher::look_after(connection& db) {
+  const auto now = clock::now();
+  if (now >= next_file_check_) {
+    next_file_check_ = now + kFileCheck;
+    check_file();
+    probe_writes();
+  }
+  if (now >= next_schema_check_ || shared_.check_schema.exchange(false)) {
+    next_schema_check_ = now + kSchemaCheck;
+    check_schema(db);
+  }
+  if (now >= next_wal_check_) {
+    next_wal_check_ = now + kWalCheck;
+    check_wal();
+  }
+  if (now >= next_purge_ || chores_->more_to_purge.exchange(false)) {
+    next_purge_ = now + std::chrono::seconds(std::max(shared_.options.purge_interval_s, 1U));
+    purge();
+  }
+}
+
+void watcher::check_file() {
+  if (shared_.health.file_gone()) return;
+  struct stat status {};
+  if (::stat(shared_.options.path.c_str(), &status) == 0 &&
+      opened_ ==
+          file_identity{static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)})
+    return;
+  shared_.health.trouble(store_health::part::file, "database file was replaced; restart");
+}
+
+// A store that failed to write says so until a write works again; nobody may be writing, so try.
+void watcher::probe_writes() {
+  if (shared_.health.healthy(store_health::part::writes) || chores_->probing.exchange(true)) return;
+  const bool queued = writing_.queue().push_chore([&shared = shared_, state = chores_](connection& db) {
+    auto tried = db.exec("BEGIN IMMEDIATE; UPDATE syncline_clock SET seq=seq WHERE id=1; COMMIT");
+    if (tried) {
+      shared.health.well(store_health::part::writes);
+    } else {
+      shared.health.trouble(store_health::part::writes, tried.error().text());
+    }
+    state->probing.store(false);
+  });
+  if (!queued) chores_->probing.store(false);
+}
+
+void watcher::check_schema(connection& db) {
+  std::vector<std::string> missing;
+  auto there = is_migrated(db, *shared_.all, missing);
+  if (there && *there) {
+    auto rows = resource_rows(db, *shared_.all);
+    if (rows) shared_.front.set_resources(std::move(*rows));
+    shared_.health.well(store_health::part::schema);
+    return;
+  }
+  if (!there && there.error().code == net::errc::locked) return;
+  perf::log_warn("the feed's triggers are not what they should be; installing them again",
+                 {{"missing", missing.empty() ? std::string("unknown") : missing.front()}});
+  if (chores_->migrating.exchange(true)) return;
+  const bool queued = writing_.queue().push_chore([&shared = shared_, state = chores_](connection& writing) {
+    catalog copy;
+    copy_catalog(*shared.all, copy);
+    auto done = migrate(writing, copy, false);
+    if (!done) {
+      shared.health.trouble(store_health::part::schema, done.error().text());
+    } else {
+      auto rows = resource_rows(writing, copy);
+      if (rows) shared.front.set_resources(std::move(*rows));
+      shared.health.well(store_health::part::schema);
+      for (const std::string& name : done->resources_restarted)
+        perf::log_warn("a resource starts over", {{"resource", name}});
+    }
+    state->migrating.store(false);
+  });
+  if (!queued) chores_->migrating.store(false);
+}
+
+// A log that readers keep from being rewound grows without bound: TRUNCATE waits for them for a moment.
+void watcher::check_wal() {
+  struct stat status {};
+  if (::stat((shared_.options.path + "-wal").c_str(), &status) != 0 || status.st_size < kWalBytesMax) return;
+  if (chores_->checkpointing.exchange(true)) return;
+  const bool queued = writing_.queue().push_chore([state = chores_](connection& db) {
+    sqlite3_wal_checkpoint_v2(db.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    state->checkpointing.store(false);
+  });
+  if (!queued) chores_->checkpointing.store(false);
+}
+
+void watcher::purge() {
+  if (chores_->purging.exchange(true)) return;
+  const bool queued = writing_.queue().push_chore([&shared = shared_, state = chores_](connection& db) {
+    const std::int64_t day = 86400;
+    auto gone = purge_tombstones(db, *shared.all, shared.options.tombstone_days * day, kPurgeRows);
+    if (gone && *gone >= kPurgeRows) state->more_to_purge.store(true);
+    if (!gone) perf::log_warn("tombstones could not be purged", {{"why", gone.error().text()}});
+    if (auto now = read_clock(db)) shared.horizon.store(now->horizon);
+    auto old = purge_idempotency(db, unix_seconds() - std::int64_t{3600} * shared.options.idempotency_keep_h);
+    if (!old) perf::log_warn("idempotency records could not be purged", {{"why", old.error().text()}});
+    state->purging.store(false);
+  });
+  if (!queued) chores_->purging.store(false);
+}
+
+}  // namespace syncline::storage::sqlite

@@ -1,0 +1,416 @@
+#include "storage/sqlite/writer.h"
+
+#include <algorithm>
+
+#include "perf/log.h"
+#include "storage/sqlite/generation.h"
+
+namespace syncline::storage::sqlite {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kBusyStepMax{10};
+constexpr std::chrono::milliseconds kBusyAtStopMax{200};
+constexpr int kChoreBusyMs = 200;
+
+std::uint64_t us_since(net::steady_time from) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - from).count());
+}
+
+// The connection itself may be at fault; a new one may work.
+bool breaks_connection(net::errc code) {
+  return code == net::errc::down || code == net::errc::corrupt;
+}
+
+}  // namespace
+
+writer::writer(store_shared& shared, connection db)
+    : shared_(shared), queue_(shared.options.write_queue_limit_rows), db_(std::move(db)) {
+  rows_.emplace(db_, shared_.plans);
+}
+
+writer::~writer() {
+  stop();
+}
+
+void writer::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void writer::stop() {
+  queue_.stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void writer::run() {
+  name_this_thread("sqlite-write");
+  for (;;) {
+    switch (queue_.wait(!retry_.empty())) {
+      case write_queue::work::group:
+        run_group();
+        break;
+      case write_queue::work::transaction:
+        run_transaction();
+        break;
+      case write_queue::work::chore:
+        run_chore();
+        break;
+      case write_queue::work::end:
+        if (db_ && !shared_.health.file_gone())
+          sqlite3_wal_checkpoint_v2(db_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+        rows_.reset();
+        db_ = connection();
+        return;
+    }
+    complete(finished_);
+    finished_.clear();
+  }
+}
+
+bool writer::ready() {
+  if (shared_.health.file_gone()) return false;
+  if (db_ && !broken_) return true;
+  rows_.reset();
+  db_ = connection();
+  connection_options how;
+  how.path = shared_.options.path;
+  how.synchronous = shared_.options.synchronous;
+  how.cache_kb = shared_.options.cache_kb;
+  how.busy_timeout_ms = 0;
+  how.statements_max = 1024;
+  auto opened = connection::open(how);
+  if (!opened) {
+    shared_.health.trouble(store_health::part::writes, opened.error().text());
+    return false;
+  }
+  db_ = std::move(*opened);
+  rows_.emplace(db_, shared_.plans);
+  broken_ = false;
+  return true;
+}
+
+net::result<void> writer::begin(net::steady_time started) {
+  sqlite3_busy_timeout(db_.get(), 0);
+  const auto limit = std::chrono::milliseconds(shared_.options.busy_timeout_ms);
+  for (;;) {
+    auto begun = db_.exec("BEGIN IMMEDIATE");
+    if (begun) break;
+    if (begun.error().code != net::errc::locked) return begun;
+    const auto waited = clock::now() - started;
+    if (waited >= limit || (waited >= kBusyAtStopMax && queue_.stopping())) return begun;
+    shared_.metrics.busy_waits.add();
+    const auto step = std::chrono::duration_cast<std::chrono::milliseconds>(waited / 8);
+    std::this_thread::sleep_for(std::clamp(step, std::chrono::milliseconds(1), kBusyStepMax));
+  }
+  // No other process can write now. A clock that stands below what we told of means that an older state of
+  // the file was put back.
+  auto now = read_clock(db_);
+  if (!now) {
+    roll_back();
+    return now.error();
+  }
+  restarted_ = now->seq < shared_.front.watermark();
+  if (!restarted_) return {};
+  perf::log_warn("the database went back to an older state",
+                 {{"seq", now->seq}, {"was", shared_.front.watermark()}});
+  auto recorded = record_generation(db_, shared_.front.lowest_seen(now->seq), now->horizon);
+  if (!recorded) roll_back();
+  return recorded;
+}
+
+void writer::roll_back() noexcept {
+  if (sqlite3_get_autocommit(db_.get()) == 0) sqlite3_exec(db_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+}
+
+// Makes the open transaction durable and tells the listener; the position that contains it.
+net::result<std::int64_t> writer::commit() {
+  auto at = read_clock(db_);
+  if (!at) {
+    roll_back();
+    return at.error();
+  }
+  const auto started = clock::now();
+  auto committed = db_.exec("COMMIT");
+  shared_.metrics.commit_time.record_us(us_since(started));
+  if (!committed) {
+    roll_back();
+    return committed.error();
+  }
+  shared_.metrics.commits.add();
+  shared_.commits.fetch_add(1, std::memory_order_relaxed);
+  if (restarted_) {
+    restarted_ = false;
+    shared_.check_schema.store(true);
+    shared_.front.restart(at->seq);
+    shared_.health.well(store_health::part::writes);
+    return at->seq;
+  }
+  auto told = shared_.front.advance(db_);
+  if (!told) {
+    // It is durable all the same, so it is acknowledged; listeners forget everything rather than miss
+    // something.
+    perf::log_error("the feed could not be read after a commit", {{"why", told.error().text()}});
+    shared_.front.tell_everything(at->seq);
+  }
+  shared_.health.well(store_health::part::writes);
+  return at->seq;
+}
+
+void writer::note_failure(const net::error& why) {
+  if (breaks_connection(why.code)) broken_ = true;
+  shared_.metrics.failed_groups.add();
+  shared_.health.trouble(store_health::part::writes, why.text());
+}
+
+void writer::fail_older(net::steady_time started, const net::error& why) {
+  for (auto& call : queue_.take_older(started)) {
+    call->fail(why);
+    finished_.push_back(std::move(call));
+  }
+  for (auto& call : retry_) {
+    call->fail(why);
+    finished_.push_back(std::move(call));
+  }
+  retry_.clear();
+}
+
+// Interactive batches while there is time, then each other lane once, and more of them while there is time.
+bool writer::take_next(net::steady_time started, std::shared_ptr<write_call>& out) {
+  if (!retry_.empty()) {
+    out = std::move(retry_.front());
+    retry_.erase(retry_.begin());
+    return true;
+  }
+  const bool time_left =
+      clock::now() - started < std::chrono::milliseconds(shared_.options.group_commit_max_ms);
+  for (std::size_t i = 0; i < write_queue::kLanes; ++i) {
+    if (!time_left && lane_ran_[i]) continue;
+    out = queue_.take(static_cast<write_queue::lane>(i), finished_);
+    if (!out) continue;
+    lane_ran_[i] = true;
+    return true;
+  }
+  return false;
+}
+
+void writer::run_group() {
+  const auto started = clock::now();
+  if (!ready()) {
+    const net::error why =
+        shared_.health.file_gone()
+            ? shared_.health.file_error()
+            : net::error(net::errc::down, "the database cannot be opened", shared_.health.text());
+    fail_older(started, why);
+    return;
+  }
+  if (auto begun = begin(started); !begun) {
+    note_failure(begun.error());
+    fail_older(started, begun.error());
+    return;
+  }
+  group_.clear();
+  group_rows_ = 0;
+  lane_ran_.fill(false);
+  const auto began = clock::now();
+  std::shared_ptr<write_call> call;
+  while (take_next(began, call))
+    if (!run_in_group(call)) return;
+  if (group_.empty() && !restarted_) {
+    roll_back();
+    return;
+  }
+  auto position = commit();
+  if (!position) {
+    note_failure(position.error());
+    fail_group(position.error());
+    return;
+  }
+  finish_group(*position, began);
+}
+
+bool writer::run_in_group(const std::shared_ptr<write_call>& call) {
+  auto outcome = rows_->run(call->batch, false);
+  shared_.metrics.batches.add();
+  const bool lost = sqlite3_get_autocommit(db_.get()) != 0;
+  if (lost && !outcome && outcome.error().code == net::errc::conflict) {
+    // A trigger or conflict clause of the owner ended the transaction of all: this batch fails, the others
+    // run again.
+    call->fail(outcome.error());
+    finished_.push_back(call);
+    for (auto& other : group_) {
+      other->answer.reset();
+      retry_.push_back(std::move(other));
+    }
+    group_.clear();
+    return false;
+  }
+  group_.push_back(call);
+  if (outcome) {
+    call->answer.emplace(std::move(*outcome));
+    group_rows_ += call->weight_rows;
+    return true;
+  }
+  const net::error why = outcome.error();
+  if (lost || breaks_connection(why.code) || why.code == net::errc::locked) {
+    roll_back();
+    note_failure(why);
+    fail_group(why);
+    return false;
+  }
+  if (why.code == net::errc::disk_full) shared_.health.trouble(store_health::part::writes, why.text());
+  call->fail(why);
+  return true;
+}
+
+void writer::fail_group(const net::error& why) {
+  for (auto& call : group_) {
+    call->fail(why);
+    finished_.push_back(std::move(call));
+  }
+  group_.clear();
+}
+
+void writer::finish_group(std::int64_t position, net::steady_time started) {
+  for (auto& call : group_) {
+    if (call->answer->has_value()) {
+      (*call->answer)->position = position;
+      count(**call->answer, call->batch);
+    }
+    shared_.metrics.write_time.record_us(us_since(call->queued_at));
+    finished_.push_back(std::move(call));
+  }
+  group_.clear();
+  queue_.learn(group_rows_, us_since(started));
+}
+
+void writer::count(const write_outcome& outcome, const write_batch& batch) {
+  std::uint64_t written = 0;
+  std::uint64_t rejected = 0;
+  for (const row_result& row : outcome.rows) {
+    if (row.what == fate::created || row.what == fate::updated || row.what == fate::removed) ++written;
+    if (row.what == fate::rejected) ++rejected;
+  }
+  if (batch.dry_run) written = 0;
+  shared_.metrics.rows_written.add(written);
+  shared_.metrics.rows_rejected.add(rejected);
+  shared_.rows_written.fetch_add(written, std::memory_order_relaxed);
+}
+
+void writer::run_chore() {
+  const write_chore chore = queue_.take_chore();
+  if (!chore || !ready()) return;
+  sqlite3_busy_timeout(db_.get(), kChoreBusyMs);
+  chore(db_);
+  roll_back();
+  auto told = shared_.front.advance(db_);
+  if (!told) {
+    perf::log_error("the feed could not be read after a chore", {{"why", told.error().text()}});
+  } else if (*told == feed_front::step::went_back) {
+    run_group();  // begin() records the new generation, whether or not a batch waits
+  }
+}
+
+void writer::run_transaction() {
+  auto call = queue_.take_begin();
+  if (!call) return;
+  finished_.push_back(call);
+  const auto started = clock::now();
+  if (call->dead(started)) {
+    call->fail(net::error(net::errc::timed_out, "the deadline passed"));
+    return;
+  }
+  if (queue_.stopping()) {
+    call->fail(net::error(net::errc::closed, "the store is stopping"));
+    return;
+  }
+  if (!ready()) {
+    call->fail(net::error(net::errc::down, "the database cannot be opened", shared_.health.text()));
+    return;
+  }
+  if (auto begun = begin(started); !begun) {
+    note_failure(begun.error());
+    call->fail(begun.error());
+    return;
+  }
+  const std::uint64_t id = next_transaction_++;
+  queue_.open_transaction(id);
+  call->answer.emplace(id);
+  complete(finished_);
+  finished_.clear();
+  const std::chrono::milliseconds idle(shared_.options.transaction_idle_ms);
+  for (;;) {
+    const auto step = queue_.wait_step(idle);
+    if (!step) {
+      close_transaction(
+          net::error(net::errc::closed, "the transaction was idle for too long and is rolled back"));
+      return;
+    }
+    if (!run_step(*step)) return;
+    complete(finished_);
+    finished_.clear();
+  }
+}
+
+// Rolls back if anything is open, and tells whoever still waits.
+void writer::close_transaction(const net::error& why) {
+  roll_back();
+  restarted_ = false;
+  for (const transaction_step& each : queue_.close_transaction()) {
+    std::shared_ptr<call_base> call;
+    if (each.write) {
+      call = each.write;
+    } else {
+      call = each.end;
+    }
+    call->fail(why);
+    finished_.push_back(std::move(call));
+  }
+}
+
+void writer::answer_end(const std::shared_ptr<end_call>& end, net::result<std::int64_t> made) {
+  end->answer.emplace(std::move(made));
+  finished_.push_back(end);
+}
+
+// False when the transaction has ended.
+bool writer::run_step(const transaction_step& step) {
+  const net::error ended(net::errc::closed, "the transaction has ended");
+  if (step.end) {
+    net::result<std::int64_t> made = shared_.front.watermark();
+    if (step.end->commit) {
+      made = commit();
+      if (!made && made.error().code != net::errc::conflict) note_failure(made.error());
+    }
+    answer_end(step.end, std::move(made));
+    close_transaction(ended);
+    return false;
+  }
+  const auto& call = step.write;
+  finished_.push_back(call);
+  // Its caller no longer knows whether it happened, so the transaction as a whole does not.
+  if (call->dead(clock::now())) {
+    call->fail(net::error(net::errc::timed_out, "the deadline passed"));
+    close_transaction(ended);
+    return false;
+  }
+  auto outcome = rows_->run(call->batch, true);
+  shared_.metrics.batches.add();
+  const bool lost = sqlite3_get_autocommit(db_.get()) != 0;
+  if (outcome) {
+    outcome->position = shared_.front.watermark();
+    count(*outcome, call->batch);
+    call->answer.emplace(std::move(*outcome));
+    if (!lost) return true;
+    close_transaction(ended);
+    return false;
+  }
+  call->fail(outcome.error());
+  if (!lost && !breaks_connection(outcome.error().code)) return true;
+  note_failure(outcome.error());
+  close_transaction(ended);
+  return false;
+}
+
+}  // namespace syncline::storage::sqlite

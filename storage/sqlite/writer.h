@@ -1,0 +1,73 @@
+// The one thread that writes: group commit, transactions of several batches, and the store's chores.
+//
+// A group is one transaction: interactive batches first, then others in slices while it is younger than
+// group_commit_max_ms, each class at least once, so that none starves. Callers are answered after the commit
+// is durable and the listener was told of it. Thread: start() and stop() by the store, the rest of it is its
+// own. Bound: the queue. Failure: a group that cannot begin within busy_timeout_ms, or cannot commit, fails
+// all of its batches and nothing is acknowledged; a connection that broke is opened again for the next group.
+//
+// Invariants
+//  1. A batch is in one group at a time, and answered exactly once.
+//  2. No transaction is open between two turns of the loop.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "storage/sqlite/row_writer.h"
+#include "storage/sqlite/store_shared.h"
+#include "storage/sqlite/write_queue.h"
+
+namespace syncline::storage::sqlite {
+
+class writer {
+ public:
+  writer(store_shared& shared, connection db);
+  ~writer();
+  writer(const writer&) = delete;
+  writer& operator=(const writer&) = delete;
+
+  void start();
+  void stop();  // finishes what is queued; rolls back an open transaction; checkpoints
+  [[nodiscard]] write_queue& queue() noexcept { return queue_; }
+
+ private:
+  void run();
+  void run_group();
+  void run_transaction();
+  void run_chore();
+  [[nodiscard]] bool ready();
+  [[nodiscard]] net::result<void> begin(net::steady_time started);
+  [[nodiscard]] net::result<std::int64_t> commit();
+  void roll_back() noexcept;
+  [[nodiscard]] bool take_next(net::steady_time started, std::shared_ptr<write_call>& out);
+  // False when the group is over because of it.
+  [[nodiscard]] bool run_in_group(const std::shared_ptr<write_call>& call);
+  void fail_group(const net::error& why);
+  void finish_group(std::int64_t position, net::steady_time started);
+  void fail_older(net::steady_time started, const net::error& why);
+  void note_failure(const net::error& why);
+  void count(const write_outcome& outcome, const write_batch& batch);
+  void close_transaction(const net::error& why);
+  [[nodiscard]] bool run_step(const transaction_step& step);
+  void answer_end(const std::shared_ptr<end_call>& end, net::result<std::int64_t> made);
+
+  store_shared& shared_;
+  write_queue queue_;
+  connection db_;
+  std::optional<row_writer> rows_;
+  bool broken_ = false;
+  bool restarted_ = false;  // the file went back; a new generation is in the open transaction
+  std::uint64_t next_transaction_ = 1;
+  std::uint64_t group_rows_ = 0;
+  std::array<bool, write_queue::kLanes> lane_ran_{};
+  std::vector<std::shared_ptr<write_call>> group_;
+  std::vector<std::shared_ptr<write_call>> retry_;  // of a group that one batch ended
+  std::vector<std::shared_ptr<call_base>> finished_;
+  std::thread thread_;
+};
+
+}  // namespace syncline::storage::sqlite

@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# Builds and tests everything: ./test.sh [--full]
+#
+# Stages, each with its seconds: packages, release build, release tests, ASan+UBSan build and tests, TSan build and
+# tests, fuzz smoke. --full fuzzes longer, repeats the TSan tests, compiles each header alone and runs clang-tidy.
+# Works on a fresh Debian 12 as root, and anywhere else once the packages are there. Starts what it needs (a Redis of
+# its own on loopback) and stops it again. Ends with ctest's closing lines of the release run; any failure makes the
+# exit code non-zero.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")"
+
+full=0
+case "${1:-}" in
+  '') ;;
+  --full) full=1 ;;
+  *)
+    sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d'
+    exit 2
+    ;;
+esac
+
+fuzz_seconds=5
+tsan_repeat=()
+if [ "$full" = 1 ]; then
+  fuzz_seconds=60
+  tsan_repeat=(--repeat until-fail:3)
+fi
+
+jobs=$(nproc)
+results=$PWD/build/test-results
+rm -rf "$results"
+mkdir -p "$results"
+private=$(mktemp -d "${TMPDIR:-/tmp}/syncline-test.XXXXXX")
+redis_pid=
+failed=()
+last_ok=1
+seconds=()
+
+clean_up() {
+  [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
+  [ -z "$redis_pid" ] || wait "$redis_pid" 2>/dev/null || true
+  rm -rf "$private"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# stage NAME COMMAND...: prints the name, runs, prints the seconds. A failing stage is remembered; `need` makes it final.
+stage() {
+  local name=$1 begin=$SECONDS ok=1
+  shift
+  printf '\n=== %s\n' "$name"
+  "$@" || ok=0
+  seconds+=("$(printf '%6d s  %s' $((SECONDS - begin)) "$name")")
+  printf '=== %s: %s, %d s\n' "$name" "$([ $ok = 1 ] && echo passed || echo FAILED)" $((SECONDS - begin))
+  [ $ok = 1 ] || failed+=("$name")
+  last_ok=$ok
+}
+need() {
+  stage "$@"
+  [ "$last_ok" = 1 ] || finish
+}
+
+finish() {
+  printf '\n=== summary\n'
+  printf '%s\n' "${seconds[@]}"
+  local summary=0
+  shopt -s nullglob
+  local reports=("$results"/*.xml)
+  if [ ${#reports[@]} -gt 0 ]; then
+    python3 scripts/test_summary.py "${reports[@]}" || summary=1
+  fi
+  # ctest's own closing lines, from `NN% tests passed` to the end.
+  [ ! -f "$results/release.log" ] || sed -n '/% tests passed/,$p' "$results/release.log"
+  if [ ${#failed[@]} -gt 0 ]; then
+    printf 'FAILED: %s\n' "${failed[@]}"
+    exit 1
+  fi
+  exit $summary
+}
+
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# A Redis of our own: loopback, nothing on disk, gone when we are. Somebody may take the port between our asking for a
+# free one and Redis binding it, so there are three tries.
+start_redis() {
+  local port
+  for _ in 1 2 3; do
+    port=$(free_port)
+    redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no --dir "$private" \
+      --daemonize no >"$results/redis.log" 2>&1 &
+    redis_pid=$!
+    for _ in $(seq 100); do
+      if [ "$(redis-cli -p "$port" info server 2>/dev/null | tr -d '\r' | sed -n 's/^process_id://p')" = "$redis_pid" ]; then
+        export SYNCLINE_TEST_REDIS=127.0.0.1:$port
+        echo "redis-server on $SYNCLINE_TEST_REDIS"
+        return 0
+      fi
+      kill -0 "$redis_pid" 2>/dev/null || break
+      sleep 0.1
+    done
+    kill "$redis_pid" 2>/dev/null || true
+    wait "$redis_pid" 2>/dev/null || true
+    redis_pid=
+  done
+  cat "$results/redis.log" >&2
+  return 1
+}
+
+# GCC 12's sanitizer runtimes cannot place their shadow when the kernel randomises 32 bits of mmap addresses.
+fixed_addresses=()
+if setarch "$(uname -m)" -R true 2>/dev/null; then fixed_addresses=(setarch "$(uname -m)" -R); fi
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_init_order=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+
+# run_ctest PRESET [OPTION...]: the output is kept for the end, the report for the summary.
+run_ctest() {
+  local preset=$1
+  shift
+  local before=()
+  [ "$preset" = release ] || before=("${fixed_addresses[@]}")
+  "${before[@]}" ctest --preset "$preset" -j "$jobs" --no-tests=error --no-label-summary --output-junit "$results/$preset.xml" "$@" \
+    2>&1 | tee "$results/$preset.log" | { grep -v -E '^ *Start +[0-9]+:| +Passed +[0-9.]+ sec$' || true; }
+}
+
+# Each target runs for a few seconds on its seeds and what it finds; a finding is kept under build/fuzz/findings.
+run_fuzzers() {
+  shopt -s nullglob
+  local source noun corpus ran=0
+  for source in tests/fuzz/*_fuzz.cpp; do
+    noun=$(basename "$source" .cpp)
+    corpus=build/fuzz/corpus/$noun
+    mkdir -p "$corpus" build/fuzz/findings
+    local seeds=()
+    [ ! -d "tests/fuzz/seeds/$noun" ] || seeds=("tests/fuzz/seeds/$noun")
+    # `timeout` is the second belt: libFuzzer stops by itself.
+    timeout -k 10 $((fuzz_seconds * 3 + 60)) "build/fuzz/$noun" -max_total_time="$fuzz_seconds" -timeout=10 \
+      -rss_limit_mb=2048 -verbosity=0 -print_final_stats=0 -artifact_prefix="build/fuzz/findings/$noun-" \
+      "$corpus" "${seeds[@]}" >"$results/$noun.log" 2>&1 || {
+      tail -n 60 "$results/$noun.log"
+      echo "$noun failed"
+      return 1
+    }
+    echo "$noun: $fuzz_seconds s, $(find "$corpus" -type f | wc -l) inputs in the corpus, no finding"
+    ran=$((ran + 1))
+  done
+  [ "$ran" -gt 0 ] || {
+    echo 'no fuzz targets were found'
+    return 1
+  }
+}
+
+# Each header compiles when it is included alone and first.
+check_headers() {
+  git ls-files -z --cached --others --exclude-standard 'perf/*.h' 'net/*.h' 'storage/*.h' 'cache/*.h' 'server/*.h' |
+    xargs -0 -P "$jobs" -I '{}' sh -c 'echo "#include \"{}\"" | g++-12 -std=c++20 -fsyntax-only -Wall -Wextra -Werror -I. \
+      -DBOOST_ASIO_NO_DEPRECATED -DBOOST_ASIO_DISABLE_VISIBILITY -x c++ - || { echo "{} does not stand alone"; exit 1; }'
+}
+
+run_clang_tidy() {
+  git ls-files 'perf/*.cpp' 'net/*.cpp' 'storage/*.cpp' 'cache/*.cpp' 'server/*.cpp' ':!perf/bench' |
+    xargs -P "$jobs" -n 4 clang-tidy-14 -p build/fuzz --quiet
+}
+
+need packages scripts/packages.sh runtime build test
+need redis start_redis
+need 'release build' scripts/build.sh release
+stage 'release tests' run_ctest release
+# Labelled `once`: tests of the source text and of the scripts, which no sanitizer changes.
+need 'asan+ubsan build' scripts/build.sh asan
+stage 'asan+ubsan tests' run_ctest asan -LE once
+need 'tsan build' scripts/build.sh tsan
+stage 'tsan tests' run_ctest tsan -LE once "${tsan_repeat[@]}"
+need 'fuzz build' scripts/build.sh fuzz fuzzers
+stage 'fuzz smoke' run_fuzzers
+if [ "$full" = 1 ]; then
+  stage 'headers alone' check_headers
+  stage 'fuzz libraries for clang-tidy' scripts/build.sh fuzz
+  stage 'clang-tidy' run_clang_tidy
+fi
+finish

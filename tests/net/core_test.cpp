@@ -1,0 +1,300 @@
+#include "net/core/core.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <array>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "net/core/event.h"
+#include "net/core/task.h"
+#include "perf/metrics.h"
+#include "tests/net/run_task.h"
+
+namespace syncline::net {
+namespace {
+
+namespace asio = boost::asio;
+using testing::eventually;
+using testing::run_on;
+using testing::run_task;
+using executor = asio::io_context::executor_type;
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable_t<executor>{});
+
+std::uint64_t uncaught(unsigned id) {
+  return perf::metrics::add_counter("syncline_core_uncaught_total",
+                                    "Exceptions that left a root task, a message or a handler.",
+                                    {{"core", std::to_string(id)}})
+      .value();
+}
+
+TEST(Core, MessagesOfOneSenderArriveInOrder) {
+  core on(0, false);
+  on.start();
+  constexpr std::size_t kSenders = 4;
+  constexpr int kEach = 5000;
+  std::array<int, kSenders> next{};  // touched on the core only
+  std::atomic<int> wrong{0};
+  std::atomic<std::size_t> arrived{0};
+  std::vector<std::thread> senders;
+  for (std::size_t s = 0; s < kSenders; ++s) {
+    senders.emplace_back([&, s] {
+      for (int i = 0; i < kEach; ++i) {
+        on.post([&, s, i] {
+          if (next[s]++ != i) wrong.fetch_add(1);
+          arrived.fetch_add(1);
+        });
+      }
+    });
+  }
+  for (std::thread& each : senders) each.join();
+  EXPECT_TRUE(eventually([&] { return arrived.load() == kSenders * kEach; }));
+  EXPECT_EQ(wrong.load(), 0);
+}
+
+TEST(Core, AMessagePostedByAMessageRunsAfterIt) {
+  core on(0, false);
+  on.start();
+  std::string order;
+  run_on(on, [&] {
+    on.post([&] { order += "b"; });
+    order += "a";
+  });
+  run_on(on, [&] { order += "c"; });
+  EXPECT_EQ(order, "abc");
+}
+
+TEST(Core, KnowsWhichCoreAThreadIs) {
+  core_group cores({.cores = 2, .pin = false});
+  cores.start();
+  EXPECT_EQ(core::current(), nullptr);
+  for (std::size_t i = 0; i < cores.size(); ++i) {
+    run_on(cores.at(i), [&cores, i] {
+      EXPECT_EQ(core::current(), &cores.at(i));
+      std::array<char, 16> name{};
+      pthread_getname_np(pthread_self(), name.data(), name.size());
+      EXPECT_EQ(std::string(name.data()), "core-" + std::to_string(i));
+    });
+  }
+}
+
+TEST(Core, APinnedCoreRunsOnOneProcessor) {
+  core_group cores({.cores = 1, .pin = true});
+  cores.start();
+  run_on(cores.at(0), [] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    ASSERT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+    EXPECT_EQ(CPU_COUNT(&set), 1);
+  });
+}
+
+TEST(Core, AGroupHasACoreForEachProcessorItMayUse) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  ASSERT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+  core_group cores({.cores = 0, .pin = false});
+  EXPECT_EQ(cores.size(), static_cast<std::size_t>(CPU_COUNT(&set)));
+}
+
+TEST(Core, ExceptionsOfMessagesTasksAndHandlersAreCountedAndTheCoreGoesOn) {
+  core on(7, false);
+  on.start();
+  const std::uint64_t before = uncaught(7);
+  on.post([] { throw std::runtime_error("a message"); });
+  auto throws = []() -> task<void> {
+    co_await yield_core();
+    throw std::runtime_error("a task");
+  };
+  spawn(on, throws());
+  asio::post(on.io(), [] { throw 42; });
+  EXPECT_TRUE(eventually([&] { return uncaught(7) == before + 3 && on.tasks_in_flight() == 0; }));
+  run_on(on, [] {});
+}
+
+TEST(Core, ARootTaskSeesTotalCancellationAndDoesNotThrow) {
+  core on(0, false);
+  on.start();
+  run_task(on, []() -> task<void> { EXPECT_FALSE(co_await asio::this_coro::throw_if_cancelled()); });
+}
+
+TEST(Core, RootTasksAreCountedUntilTheyEnd) {
+  core on(0, false);
+  on.start();
+  event* gate = nullptr;
+  auto waits = [&]() -> task<void> {
+    request_context context(on);
+    event mine(on);
+    gate = &mine;
+    static_cast<void>(co_await mine.wait(context));
+  };
+  spawn(on, waits());
+  EXPECT_EQ(on.tasks_in_flight(), 1U);
+  run_on(on, [&] { on.post([&] { gate->notify(); }); });
+  EXPECT_TRUE(eventually([&] { return on.tasks_in_flight() == 0; }));
+}
+
+TEST(Core, StopRunsWhatTheSameThreadPostedBefore) {
+  int ran = 0;
+  core on(0, false);
+  on.start();
+  for (int i = 0; i < 1000; ++i) on.post([&ran] { ++ran; });
+  on.stop();
+  on.join();
+  EXPECT_EQ(ran, 1000);
+}
+
+struct alive {
+  explicit alive(std::atomic<int>& c) : count(&c) { ++*count; }
+  alive(const alive& other) : count(other.count) { ++*count; }
+  alive& operator=(const alive&) = delete;
+  ~alive() { --*count; }
+  std::atomic<int>* count;
+};
+
+TEST(Core, AMessageForACoreThatEndedIsDestroyedAndNotRun) {
+  std::atomic<int> count{0};
+  core on(0, false);
+  on.start();
+  on.stop();
+  on.join();
+  bool ran = false;
+  on.post([&ran, kept = alive(count)] { ran = true; });
+  auto nothing = [](alive) -> task<void> { co_return; };
+  spawn(on, nothing(alive(count)));
+  EXPECT_EQ(count.load(), 0);
+  EXPECT_FALSE(ran);
+  EXPECT_EQ(on.tasks_in_flight(), 0U);
+}
+
+TEST(Core, ACoreThatNeverRanDestroysWhatItWasGiven) {
+  std::atomic<int> count{0};
+  {
+    core on(0, false);
+    on.post([kept = alive(count)] {});
+    auto nothing = [](alive) -> task<void> { co_return; };
+    spawn(on, nothing(alive(count)));
+    EXPECT_GE(count.load(), 2);
+  }
+  EXPECT_EQ(count.load(), 0);
+}
+
+// Destructors in the frames of tasks that are destroyed with their core use all of it, as leases and permits
+// do.
+struct busy_destructor {
+  explicit busy_destructor(core& c, event& o, std::atomic<int>& n)
+      : on(c), other(o), counted(n), timer([](void*) noexcept {}, this) {
+    on.timers().arm(timer, std::chrono::steady_clock::now() + std::chrono::hours(1));
+  }
+  busy_destructor(const busy_destructor&) = delete;
+  busy_destructor& operator=(const busy_destructor&) = delete;
+  ~busy_destructor() {
+    EXPECT_EQ(core::current(), &on);
+    other.notify();
+    on.post([kept = counted] { FAIL() << "a message ran on a core that has ended"; });
+    auto late = [](alive) -> task<void> {
+      ADD_FAILURE() << "a task ran on a core that has ended";
+      co_return;
+    };
+    spawn(on, late(alive(counted)));
+    on.timers().arm(timer, std::chrono::steady_clock::now());
+  }
+  core& on;
+  event& other;
+  alive counted;
+  timer_entry timer;
+};
+
+task<void> waits_for_an_event(core& on, event& shared, std::atomic<int>& count, event& mine) {
+  const busy_destructor busy(on, shared, count);
+  request_context context(on);
+  context.set_deadline(std::chrono::steady_clock::now() + std::chrono::hours(1));
+  static_cast<void>(co_await mine.wait(context));
+  ADD_FAILURE() << "it was resumed";
+}
+
+task<void> waits_for_its_own_event(core& on, event& shared, std::atomic<int>& count) {
+  event mine(on);
+  co_await waits_for_an_event(on, shared, count, mine);
+}
+
+task<void> waits_for_a_socket(core& on, event& shared, std::atomic<int>& count) {
+  const busy_destructor busy(on, shared, count);
+  asio::basic_socket_acceptor<asio::ip::tcp, executor> acceptor(
+      on.io().get_executor(), asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  asio::basic_stream_socket<asio::ip::tcp, executor> socket(on.io().get_executor());
+  static_cast<void>(co_await acceptor.async_accept(socket, kTuple));
+  ADD_FAILURE() << "it was resumed";
+}
+
+task<void> waits_for_a_timer(core& on, event& shared, std::atomic<int>& count) {
+  const busy_destructor busy(on, shared, count);
+  asio::steady_timer timer(on.io(), std::chrono::hours(1));
+  static_cast<void>(co_await timer.async_wait(kTuple));
+  ADD_FAILURE() << "it was resumed";
+}
+
+TEST(Core, TasksThatAreSuspendedWhenTheCoreEndsAreDestroyedBeforeJoinReturns) {
+  std::atomic<int> count{0};
+  core on(0, false);
+  asio::basic_socket_acceptor<asio::ip::tcp, executor> outside(
+      on.io().get_executor(), asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  auto shared = std::make_unique<event>(on);
+  auto long_lived = std::make_unique<event>(on);
+  on.start();
+  spawn(on, waits_for_an_event(on, *shared, count, *shared));
+  spawn(on, waits_for_an_event(on, *shared, count, *long_lived));
+  for (int i = 0; i < 3; ++i) {
+    spawn(on, waits_for_its_own_event(on, *shared, count));
+    spawn(on, waits_for_a_socket(on, *shared, count));
+    spawn(on, waits_for_a_timer(on, *shared, count));
+  }
+  EXPECT_TRUE(eventually([&] { return count.load() == 11; }));
+  run_on(on, [] {});
+  on.stop();
+  on.join();
+  EXPECT_EQ(count.load(), 0);
+  EXPECT_EQ(on.tasks_in_flight(), 0U);
+  EXPECT_FALSE(shared->waiting());
+  // What tasks used may die now; objects that hold sockets of this core as well.
+  shared.reset();
+  long_lived.reset();
+  outside.close();
+}
+
+TEST(Core, CoresThatPostToEachOtherAndToThemselvesCanBeStopped) {
+  for (int round = 0; round < 30; ++round) {
+    std::atomic<int> count{0};
+    auto cores = std::make_unique<core_group>(core_group_options{.cores = 3, .pin = false});
+    struct bouncing {
+      core_group& all;
+      void hop(std::size_t to, alive kept) {
+        all.at(to).post([this, to, kept] { hop((to + 1) % all.size(), kept); });
+      }
+    };
+    bouncing ball{*cores};
+    for (std::size_t i = 0; i < 20; ++i) ball.hop(i % 3, alive(count));
+    cores->start();
+    std::thread outsider([&] {
+      for (int i = 0; i < 200; ++i) cores->at(static_cast<std::size_t>(i) % 3).post([kept = alive(count)] {});
+    });
+    cores->stop();
+    outsider.join();
+    EXPECT_EQ(count.load(), 0);
+    cores.reset();
+  }
+}
+
+}  // namespace
+}  // namespace syncline::net

@@ -1,0 +1,282 @@
+// What a broken, slow or hostile client sees, and that the server lives on.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <string>
+#include <vector>
+
+#include "perf/log.h"
+#include "perf/metrics.h"
+#include "tests/net/bad_requests.h"
+#include "tests/net/scripted_server.h"
+
+namespace syncline::net::http {
+namespace {
+
+using testing::eventually;
+using testing::quick_options;
+using testing::raw_client;
+using testing::response;
+using testing::scripted_server;
+
+std::string get(const std::string& path) {
+  return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
+}
+
+// What a smuggler wants the server to see as a request of its own.
+const std::string kSmuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+
+TEST(HttpLimits, RefusesEveryBadRequestAndNothingBehindIt) {
+  scripted_server s;
+  for (const testing::bad_request& bad : testing::all_bad_requests()) {
+    SCOPED_TRACE(bad.name);
+    raw_client c = s.connect();
+    EXPECT_EQ(c.ask(get("/fast")).status, 200);
+    c.send(bad.bytes + kSmuggled);
+    const response r = c.receive_response();
+    const parse_error_text& text = describe(bad.expected);
+    EXPECT_EQ(r.status, text.status);
+    EXPECT_TRUE(r.has("Content-Type: application/problem+json"));
+    EXPECT_NE(r.body.find("/problems/" + std::string(text.label)), std::string::npos);
+    EXPECT_TRUE(r.has("Connection: close"));
+    c.shut_down_writing();
+    EXPECT_TRUE(c.closed_in_order());
+  }
+  EXPECT_EQ(s.handles.requests, static_cast<int>(testing::all_bad_requests().size()));
+}
+
+TEST(HttpLimits, RefusesBrokenChunksAndNothingBehindThem) {
+  scripted_server s;
+  for (const std::string body :
+       {" 3\r\nabc\r\n0\r\n\r\n", "3 \r\nabc\r\n0\r\n\r\n", "3\r\nabcX\r\n0\r\n\r\n", "g\r\n"}) {
+    raw_client c = s.connect();
+    c.send("POST /sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body + kSmuggled);
+    const response r = c.receive_response();
+    EXPECT_EQ(r.status, 400);
+    EXPECT_NE(r.body.find("/problems/bad-body"), std::string::npos);
+    c.shut_down_writing();
+    EXPECT_TRUE(c.closed_in_order());
+  }
+  EXPECT_EQ(s.handles.requests, 4);
+}
+
+TEST(HttpLimits, GiantChunkExtensionIsRefused) {
+  scripted_server s;
+  raw_client c = s.connect();
+  c.send("POST /sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;");
+  c.send(std::string(1024 * 1024, 'x'));
+  EXPECT_EQ(c.receive_response().status, 400);
+}
+
+TEST(HttpLimits, TenThousandHeaderLinesAreRefusedAndTheAnswerArrives) {
+  scripted_server s;
+  raw_client c = s.connect();
+  std::string bytes = "GET /fast HTTP/1.1\r\nHost: a\r\n";
+  for (int i = 0; i < 10000; ++i) bytes += "X-" + std::to_string(i) + ": y\r\n";
+  c.send(bytes + "\r\n");
+  EXPECT_EQ(c.receive_response().status, 431);
+  EXPECT_FALSE(c.was_reset());
+}
+
+TEST(HttpLimits, ALargeBodyNobodyReadsIsAnsweredAndClosed) {
+  scripted_server s;
+  raw_client c = s.connect();
+  c.send("POST /fast HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n" + std::string(500000, 'x'));
+  const response r = c.receive_response();
+  EXPECT_EQ(r.status, 200);
+  EXPECT_TRUE(r.has("Connection: close"));
+  c.shut_down_writing();
+  EXPECT_TRUE(c.closed_in_order());
+}
+
+TEST(HttpLimits, ASmallBodyNobodyReadsIsSkipped) {
+  scripted_server s;
+  raw_client c = s.connect();
+  const std::string sixty_thousand(60000, 'x');
+  for (const std::string path : {"/fast", "/slow"}) {
+    EXPECT_EQ(c.ask("POST " + path + " HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + sixty_thousand)
+                  .status,
+              200);
+    EXPECT_EQ(c.ask("POST " + path +
+                    " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+                  .status,
+              200);
+  }
+  EXPECT_EQ(c.ask(get("/fast")).status, 200);
+}
+
+TEST(HttpLimits, BodyOverItsLimitIs413) {
+  scripted_server s;
+  raw_client known = s.connect();
+  EXPECT_EQ(known.ask("POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n").status, 413);
+  raw_client unknown = s.connect();
+  unknown.send("POST /whole HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" +
+               std::string(1001, 'x') + "\r\n");
+  EXPECT_EQ(unknown.receive_response().status, 413);
+  raw_client fits = s.connect();
+  EXPECT_EQ(
+      fits.ask("POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + std::string(1000, 'x'))
+          .body.size(),
+      1000U);
+}
+
+TEST(HttpLimits, SlowHeadIs408) {
+  server_options options = quick_options();
+  options.limit.header_timeout_ms = 100;
+  scripted_server s(options);
+  raw_client c = s.connect();
+  const response r = c.ask("GET /fast HTTP/1.1\r\n");
+  EXPECT_EQ(r.status, 408);
+  c.shut_down_writing();
+  EXPECT_TRUE(c.closed_in_order());
+}
+
+TEST(HttpLimits, AHeadThatTricklesIs408) {
+  server_options options = quick_options();
+  options.limit.header_timeout_ms = 150;
+  scripted_server s(options);
+  raw_client c = s.connect();
+  c.send("GET /fast HTTP/1.1\r\nHost: a\r\nX: ");
+  std::atomic<bool> stop{false};
+  std::thread trickle([&] {
+    while (!stop && c.send("x")) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  });
+  EXPECT_EQ(c.receive_response().status, 408);
+  stop = true;
+  trickle.join();
+}
+
+TEST(HttpLimits, IdleConnectionIsClosed) {
+  server_options options = quick_options();
+  options.limit.idle_timeout_ms = 50;
+  scripted_server s(options);
+  raw_client silent = s.connect();
+  EXPECT_TRUE(silent.closed_in_order());
+  raw_client used = s.connect();
+  EXPECT_EQ(used.ask(get("/fast")).status, 200);
+  EXPECT_TRUE(used.closed_in_order());
+}
+
+TEST(HttpLimits, BodyThatStopsIs408) {
+  server_options options = quick_options();
+  options.limit.body_progress_timeout_ms = 100;
+  scripted_server s(options);
+  raw_client c = s.connect();
+  EXPECT_EQ(c.ask("POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc").status, 408);
+  EXPECT_EQ(s.handles.last_error.load(), errc::timed_out);
+}
+
+TEST(HttpLimits, BodyThatTricklesIs408) {
+  server_options options = quick_options();
+  options.limit.body_progress_timeout_ms = 100;
+  options.limit.body_bytes_per_s_min = 100000;
+  scripted_server s(options);
+  raw_client c = s.connect();
+  c.send("POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+  std::atomic<bool> stop{false};
+  std::thread trickle([&] {
+    while (!stop && c.send("x")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  });
+  EXPECT_EQ(c.receive_response().status, 408);
+  stop = true;
+  trickle.join();
+}
+
+TEST(HttpLimits, AReaderThatStopsIsClosed) {
+  server_options options = quick_options();
+  options.limit.write_progress_timeout_ms = 100;
+  scripted_server s(options);
+  raw_client stream(s.serves.port(), 4096), batch(s.serves.port(), 4096);
+  stream.send(get("/endless"));
+  std::string many;
+  for (int i = 0; i < 200; ++i) many += get("/big");
+  batch.send(many);
+  ASSERT_TRUE(eventually([&] { return s.handles.sent > 0 && s.handles.requests > 1; }));
+  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
+  EXPECT_EQ(s.handles.last_error.load(), errc::timed_out);
+}
+
+TEST(HttpLimits, ResetInEveryStateLeavesTheServerWhole) {
+  scripted_server s;
+  const std::string post = "POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n";
+  const std::vector<std::string> states{
+      "",         "GET /fa",    get("/fast"),    get("/slow"),  get("/hold"),
+      post,       post + "abc", get("/endless"), get("/watch"), get("/big") + get("/big"),
+      "GET x\r\n"};
+  for (const std::string& bytes : states) {
+    for (const bool listen_first : {false, true}) {
+      raw_client c = s.connect();
+      c.send(bytes);
+      if (listen_first && bytes.size() > 20 && bytes.find("/hold") == std::string::npos &&
+          bytes.find("POST") != 0) {
+        EXPECT_TRUE(c.receive_some());
+      }
+      c.reset();
+    }
+  }
+  s.handles.released = true;
+  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
+  EXPECT_EQ(s.connect().ask(get("/fast")).status, 200);
+}
+
+TEST(HttpLimits, OneConnectionTooManyGets503) {
+  server_options options = quick_options();
+  options.limit.connections_max = 2;
+  scripted_server s(options);
+  raw_client one = s.connect(), two = s.connect();  // answered first: only then they are counted
+  EXPECT_EQ(one.ask(get("/fast")).status, 200);
+  EXPECT_EQ(two.ask(get("/fast")).status, 200);
+  raw_client three = s.connect();
+  const response r = three.ask(get("/fast"));
+  EXPECT_EQ(r.status, 503);
+  EXPECT_TRUE(r.body.ends_with("}\n"));
+  three.shut_down_writing();
+  EXPECT_TRUE(three.closed_in_order());
+  one.close();
+  ASSERT_TRUE(eventually([&] { return s.serves.connections() == 1; }));
+  EXPECT_EQ(s.connect().ask(get("/fast")).status, 200);
+}
+
+// The limit of descriptors is lowered to what is open now, so the server cannot accept until it is raised
+// again.
+TEST(HttpLimits, AcceptingResumesAfterDescriptorsRanOut) {
+  server_options options = quick_options();
+  options.metrics_label = "descriptors";
+  options.limit.accept_pause_ms = 20;
+  scripted_server s(options, 1);
+  EXPECT_EQ(s.connect().ask(get("/fast")).status, 200);
+  ASSERT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
+
+  // UBSan's check of a virtual call opens a pipe the first time it sees a type; it must have seen those of
+  // the log before.
+  perf::log_warn("descriptors run out soon", {{"port", s.serves.port()}});
+  ASSERT_FALSE(perf::metrics::scrape().empty());
+  raw_client first = s.connect(), waiting = s.connect();
+  ASSERT_TRUE(eventually([&] { return s.serves.connections() == 2; }));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int client = ::socket(AF_INET, SOCK_STREAM, 0);
+  rlimit lowered = before;
+  lowered.rlim_cur = static_cast<rlim_t>(client) + 1;  // the lowest free descriptor is above the limit
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &lowered), 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(s.serves.port());
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int connected = ::connect(client, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+  const std::string pauses = "syncline_http_accept_pauses_total{listener=\"descriptors\"} ";
+  const bool paused = eventually([&] {
+    const std::string text = perf::metrics::scrape();
+    const std::size_t at = text.find(pauses);
+    return at != std::string::npos && text[at + pauses.size()] != '0';
+  });
+  EXPECT_EQ(first.ask(get("/fast")).status, 200);  // open connections are served meanwhile
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(connected, 0);
+  EXPECT_TRUE(paused);
+  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 3; }));
+  ::close(client);
+}
+
+}  // namespace
+}  // namespace syncline::net::http

@@ -1,0 +1,178 @@
+// A real server on two cores with a handler whose paths do what the tests need.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "net/core/core.h"
+#include "net/core/event.h"
+#include "net/http/server.h"
+#include "tests/net/raw_client.h"
+
+namespace syncline::net::http::testing {
+
+// Polls until `true_now`, at most kPatience.
+inline bool eventually(const std::function<bool()>& true_now) {
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (!true_now()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+class scripted_handler : public handler {
+ public:
+  tried try_answer(exchange& x) noexcept override {
+    ++requests;
+    const std::string_view path = x.head().path;
+    x.set_route("test");
+    if (path == "/fast") {
+      x.answer(response_head{200, "text/plain", {}, false}, "fast");
+    } else if (path == "/big") {
+      x.answer(response_head{200, "text/plain", {}, false}, big);
+    } else if (path == "/no-content") {
+      x.answer(response_head{204, {}, {}, false}, std::string_view());
+    } else if (path == "/not-modified") {
+      x.answer(response_head{304, {}, "ETag: \"1\"\r\n", false}, "ignored");
+    } else if (path == "/query") {
+      x.answer(response_head{200, "text/plain", {}, false}, x.head().query);
+    } else if (path == "/silent") {
+      return tried::answered;  // a bug of the handler
+    } else {
+      return tried::need_task;
+    }
+    return tried::answered;
+  }
+
+  task<void> answer(exchange& x) override {
+    const std::string path(x.head().path);
+    ++tasks;
+    if (path == "/throw") throw std::runtime_error("boom");
+    if (path == "/throw-late") {
+      x.begin(response_head{200, "text/plain", {}, false});
+      static_cast<void>(co_await x.write("some"));
+      throw std::runtime_error("boom");
+    }
+    if (path == "/echo") co_await echo(x);
+    if (path == "/sink") co_await sink(x);
+    if (path == "/whole") co_await whole(x);
+    if (path == "/endless") co_await endless(x);
+    if (path == "/watch") co_await watch(x);
+    if (path == "/hold") co_await hold(x);
+    if (path == "/slow") x.answer(response_head{200, "text/plain", {}, false}, "slow");
+    --tasks;
+  }
+
+  task<void> echo(exchange& x) {
+    x.set_body_limit(1ULL << 40U);
+    x.begin(response_head{200, "application/octet-stream", {}, false});
+    for (;;) {
+      const result<std::string_view> piece = co_await x.read_body();
+      if (piece.has_error()) co_return;
+      if (piece->empty()) break;
+      const result<void> written = co_await x.write(*piece);
+      if (written.has_error()) co_return;
+    }
+    x.end();
+  }
+
+  task<void> sink(exchange& x) {
+    std::uint64_t total = 0;
+    for (;;) {
+      const result<std::string_view> piece = co_await x.read_body();
+      if (piece.has_error()) {
+        last_error = piece.error().code;
+        co_return;
+      }
+      if (piece->empty()) break;
+      total += piece->size();
+      received = total;
+    }
+    const std::string text = std::to_string(total);
+    x.answer(response_head{200, "text/plain", {}, false}, text);
+  }
+
+  task<void> whole(exchange& x) {
+    result<std::string> body = co_await x.read_whole_body(1000);
+    if (body.has_error()) {
+      last_error = body.error().code;
+      co_return;
+    }
+    x.answer(response_head{200, "text/plain", {}, false}, *body);
+  }
+
+  // Writes until the peer is gone.
+  task<void> endless(exchange& x) {
+    x.begin(response_head{200, "text/plain", {}, false});
+    const std::string piece(10000, 'e');
+    for (;;) {
+      const result<void> written = co_await x.write(piece);
+      if (written.has_error()) {
+        last_error = written.error().code;
+        co_return;
+      }
+      sent += piece.size();
+    }
+  }
+
+  // Streams one line, then waits for something that never comes.
+  task<void> watch(exchange& x) {
+    x.begin(response_head{200, "text/plain", {}, false});
+    static_cast<void>(co_await x.write("line\n"));
+    static_cast<void>(co_await x.flush());
+    event never(x.context().on());
+    ++waiting;
+    const result<void> woken = co_await never.wait(x.context());
+    --waiting;
+    if (woken.has_error() && woken.error().code == errc::cancelled) ++cancelled;
+    static_cast<void>(co_await x.write(x.draining() ? "draining\n" : "gone\n"));
+    x.end();
+  }
+
+  // Waits until released, then gives a plain answer.
+  task<void> hold(exchange& x) {
+    ++waiting;
+    while (!released) {
+      if (x.context().cancelled()) break;
+      const auto later = std::chrono::steady_clock::now() + std::chrono::milliseconds(10);
+      static_cast<void>(co_await sleep_until(x.context(), later));
+    }
+    --waiting;
+    x.answer(response_head{200, "text/plain", {}, false}, "held");
+  }
+
+  shared_bytes big = std::make_shared<const std::string>(1024 * 1024, 'b');
+  std::atomic<int> requests{0}, tasks{0}, waiting{0}, cancelled{0};
+  std::atomic<bool> released{false};
+  std::atomic<std::uint64_t> received{0}, sent{0};
+  std::atomic<errc> last_error{errc::internal};
+};
+
+inline server_options quick_options() {
+  server_options out;
+  out.metrics_label = "test";
+  return out;
+}
+
+struct scripted_server {
+  explicit scripted_server(const server_options& options = quick_options(), unsigned cores = 2)
+      : group(core_group_options{cores, false}), serves(group, handles, options) {
+    group.start();
+    const result<void> started = serves.start();
+    if (started.has_error()) throw std::runtime_error(started.error().text());
+  }
+  [[nodiscard]] raw_client connect() const { return raw_client(serves.port()); }
+
+  core_group group;
+  scripted_handler handles;
+  server serves;
+};
+
+}  // namespace syncline::net::http::testing
