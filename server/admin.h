@@ -1,6 +1,8 @@
-// The admin listener: /healthz, /readyz, /metrics. For operators and scrapers, on an address of its own (loopback unless configured).
+// The admin listener: /healthz, /readyz, /metrics. For operators and scrapers, on an address of its own
+// (loopback unless configured).
 //
-// Thread: any core. Failure: /readyz answers 503 with the reason while starting, draining or when the store is in trouble; /healthz is 200 as long as the loop turns.
+// Thread: any core. Failure: /readyz answers 503 with the reason while starting, draining or when the store
+// is in trouble; /healthz is 200 as long as the loop turns.
 #pragma once
 
 #include <atomic>

@@ -13,7 +13,12 @@ namespace syncline::server {
 
 // Members are destroyed bottom up: listeners first, then what their handlers use, the cores' threads last.
 struct app::parts {
-  explicit parts(config given) : settings(std::move(given)), cores(settings.cores), l1(settings.l1), threads(blocking_options()), hub(cores, l1) {}
+  explicit parts(config given)
+      : settings(std::move(given)),
+        cores(settings.cores),
+        l1(settings.l1),
+        threads(blocking_options()),
+        hub(cores, l1) {}
 
   static net::blocking_threads_options blocking_options() {
     net::blocking_threads_options options;
@@ -37,7 +42,9 @@ struct app::parts {
 
 app::app(config settings) : parts_(std::make_unique<parts>(std::move(settings))) {}
 
-app::~app() { stop(); }
+app::~app() {
+  stop();
+}
 
 net::result<void> app::start() {
   parts& p = *parts_;
@@ -78,8 +85,12 @@ net::result<void> app::start() {
   return {};
 }
 
-std::uint16_t app::port() const noexcept { return parts_->public_listener ? parts_->public_listener->port() : std::uint16_t{0}; }
-std::uint16_t app::admin_port() const noexcept { return parts_->admin_listener ? parts_->admin_listener->port() : std::uint16_t{0}; }
+std::uint16_t app::port() const noexcept {
+  return parts_->public_listener ? parts_->public_listener->port() : std::uint16_t{0};
+}
+std::uint16_t app::admin_port() const noexcept {
+  return parts_->admin_listener ? parts_->admin_listener->port() : std::uint16_t{0};
+}
 
 bool app::stop() {
   parts& p = *parts_;
@@ -88,7 +99,8 @@ bool app::stop() {
   bool clean = true;
   if (p.admin_handler) p.admin_handler->set_phase(admin::phase::draining);
   if (p.public_listener) {
-    perf::log_info("draining", {{"connections", p.public_listener->connections()}, {"deadline_ms", p.settings.drain_deadline_ms}});
+    perf::log_info("draining", {{"connections", p.public_listener->connections()},
+                                {"deadline_ms", p.settings.drain_deadline_ms}});
     clean = p.public_listener->drain(p.settings.drain_deadline_ms);
   }
   // Acknowledged or not, what the writer holds is finished before the file is closed.

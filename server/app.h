@@ -1,7 +1,8 @@
 // The whole server put together: cores, store, caches, feed hub, listeners; started and stopped in order.
 //
-// Start: log, cores, store (fit, generation), hub, L1, admin listener (readyz 503), public listener, ready. Stop: not ready, drain public, stop the store, stop admin, stop cores.
-// Thread: one that is no core. Failure: start() gives what could not be had and why; nothing is left running.
+// Start: log, cores, store (fit, generation), hub, L1, admin listener (readyz 503), public listener, ready.
+// Stop: not ready, drain public, stop the store, stop admin, stop cores. Thread: one that is no core.
+// Failure: start() gives what could not be had and why; nothing is left running.
 #pragma once
 
 #include <cstdint>

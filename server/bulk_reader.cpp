@@ -10,8 +10,8 @@ namespace syncline::server {
 using storage::row_form;
 using storage::write_kind;
 
-// An open-addressing set of 64-bit key hashes that doubles up to kKeysRemembered entries and then stops learning. Two different keys
-// of one upload share a hash with probability 3e-8 at a million rows.
+// An open-addressing set of 64-bit key hashes that doubles up to kKeysRemembered entries and then stops
+// learning. Two different keys of one upload share a hash with probability 3e-8 at a million rows.
 struct bulk_reader::seen_keys {
   std::vector<std::uint64_t> slots = std::vector<std::uint64_t>(4096, 0);
   std::size_t used = 0;
@@ -44,7 +44,8 @@ struct bulk_reader::seen_keys {
   }
 };
 
-bulk_reader::bulk_reader(const storage::resource& of, bulk_format format, write_kind kind, const bulk_options& options)
+bulk_reader::bulk_reader(const storage::resource& of, bulk_format format, write_kind kind,
+                         const bulk_options& options)
     : of_(&of),
       format_(format),
       kind_(kind),
@@ -57,8 +58,12 @@ bulk_reader::bulk_reader(const storage::resource& of, bulk_format format, write_
 
 bulk_reader::~bulk_reader() = default;
 
-void bulk_reader::feed(std::string_view piece) { format_ == bulk_format::csv ? records_in_.feed(piece) : lines_in_.feed(piece); }
-void bulk_reader::finish() { format_ == bulk_format::csv ? records_in_.finish() : lines_in_.finish(); }
+void bulk_reader::feed(std::string_view piece) {
+  format_ == bulk_format::csv ? records_in_.feed(piece) : lines_in_.feed(piece);
+}
+void bulk_reader::finish() {
+  format_ == bulk_format::csv ? records_in_.finish() : lines_in_.finish();
+}
 
 bulk_batch bulk_reader::new_batch() const {
   bulk_batch batch;
@@ -75,10 +80,13 @@ bulk_reader::got bulk_reader::fill(bulk_batch& batch, std::uint32_t pause_after)
   for (std::uint32_t read = 0; read < pause_after; ++read) {
     if (batch.rows.row_count + batch.rejected.size() >= options_.batch_rows) return got::batch_full;
     if (batch.rows.arena.bytes() >= options_.batch_bytes_max) return got::batch_full;
+    const bool skipping = lines_ < skip_through_;
     const got what = format_ == bulk_format::csv ? next_csv(batch) : next_ndjson(batch);
     batch.lines_done = lines_;
     batch.prefix_hash = prefix_hash_;
     if (what != got::paused) return what;
+    // The caller compares the prefix here, before a row behind it is given out.
+    if (skipping && lines_ >= skip_through_) return got::paused;
   }
   return got::paused;
 }
@@ -87,13 +95,16 @@ bulk_reader::got bulk_reader::next_ndjson(bulk_batch& batch) {
   std::string_view line;
   std::uint64_t number = 0;
   switch (lines_in_.next(line, number)) {
-    case storage::line_splitter::got::need_more: return got::need_more;
-    case storage::line_splitter::got::end: return got::end;
+    case storage::line_splitter::got::need_more:
+      return got::need_more;
+    case storage::line_splitter::got::end:
+      return got::end;
     case storage::line_splitter::got::too_long:
       note_line(number, {});
       reject(batch, number, "row-too-large", {}, "the line is longer than bulk.row_bytes_max");
       return got::paused;
-    case storage::line_splitter::got::line: break;
+    case storage::line_splitter::got::line:
+      break;
   }
   note_line(number, line);
   const row_form form = kind_ == write_kind::upsert ? row_form::partial : row_form::whole;
@@ -105,7 +116,8 @@ bulk_reader::got bulk_reader::next_csv(bulk_batch& batch) {
   std::uint64_t number = 0;
   std::string detail;
   switch (records_in_.next(fields_, number, detail)) {
-    case storage::csv_splitter::got::need_more: return got::need_more;
+    case storage::csv_splitter::got::need_more:
+      return got::need_more;
     case storage::csv_splitter::got::end:
       if (header_read_) return got::end;
       header_fault_ = "the file is empty: its first record must name the columns";
@@ -118,7 +130,8 @@ bulk_reader::got bulk_reader::next_csv(bulk_batch& batch) {
       note_line(number, detail);
       reject(batch, number, "malformed-csv", {}, detail);
       return got::paused;
-    case storage::csv_splitter::got::record: break;
+    case storage::csv_splitter::got::record:
+      break;
   }
   if (!header_read_) {
     header_read_ = true;
@@ -136,7 +149,8 @@ bool bulk_reader::read_header(const std::vector<storage::row_reader::csv_field>&
   for (const auto& field : fields) {
     const auto column = of_->find_column(field.text);
     if (!column) {
-      header_fault_ = "the header names a column that is not declared: " + std::string(field.text.substr(0, 100));
+      header_fault_ =
+          "the header names a column that is not declared: " + std::string(field.text.substr(0, 100));
       return false;
     }
     if (std::find(header_.begin(), header_.end(), *column) != header_.end()) {
@@ -155,12 +169,12 @@ bool bulk_reader::read_header(const std::vector<storage::row_reader::csv_field>&
 
 void bulk_reader::add_row(bulk_batch& batch, std::uint64_t number, std::optional<storage::row_fault> fault) {
   if (fault) {
-    if (number > skip_through_) reject(batch, number, fault->code, fault->column, fault->detail);
+    reject(batch, number, fault->code, fault->column, fault->detail);
     return;
   }
   std::string key;
   if (!remember_key(row_, key)) {
-    if (number > skip_through_) reject(batch, number, "duplicate-key", {}, "the key was given before in this upload: " + key);
+    reject(batch, number, "duplicate-key", {}, "the key was given before in this upload: " + key);
     return;
   }
   if (number <= skip_through_) return;
@@ -176,7 +190,9 @@ bool bulk_reader::remember_key(std::span<const storage::cell> row, std::string& 
   return seen_->add(storage::hash_bytes(key));
 }
 
-void bulk_reader::reject(bulk_batch& batch, std::uint64_t number, std::string_view code, std::string_view column, std::string_view detail) const {
+void bulk_reader::reject(bulk_batch& batch, std::uint64_t number, std::string_view code,
+                         std::string_view column, std::string_view detail) const {
+  if (number <= skip_through_) return;  // it was told when these lines came first
   batch.rejected.push_back({number, std::string(code), std::string(column), std::string(detail)});
 }
 

@@ -1,10 +1,11 @@
 // Turns the bytes of a bulk upload into batches of checked rows, with flat memory.
 //
-// Bytes go in as they arrive (feed); fill() adds rows to a batch until it is full, the input is used up or `pause_after` rows were read, so that the
-// core gets its turn. Rows that break a rule become rejections with their line number and never cost a good row.
-// Thread: one core. Memory: one record (`row_bytes_max`), the batch, and 8 bytes per row for finding keys given twice, up to `kKeysRemembered` rows;
-// beyond those a repeated key is only found within its batch and otherwise written again (last one wins).
-// Failure: bad_header for a CSV whose first record does not name columns; everything else is a rejection.
+// Bytes go in as they arrive (feed); fill() adds rows to a batch until it is full, the input is used up or
+// `pause_after` rows were read, so that the core gets its turn. Rows that break a rule become rejections with
+// their line number and never cost a good row. Thread: one core. Memory: one record (`row_bytes_max`), the
+// batch, and 8 bytes per row for finding keys given twice, up to `kKeysRemembered` rows; beyond those a
+// repeated key is only found within its batch and otherwise written again (last one wins). Failure:
+// bad_header for a CSV whose first record does not name columns; everything else is a rejection.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +45,8 @@ class bulk_reader {
  public:
   static constexpr std::size_t kKeysRemembered = 1u << 20;
 
-  bulk_reader(const storage::resource& of, bulk_format format, storage::write_kind kind, const bulk_options& options);
+  bulk_reader(const storage::resource& of, bulk_format format, storage::write_kind kind,
+              const bulk_options& options);
   ~bulk_reader();
 
   void feed(std::string_view piece);
@@ -55,6 +57,7 @@ class bulk_reader {
   // An empty batch for this resource and kind.
   [[nodiscard]] bulk_batch new_batch() const;
   // Rows on lines up to `line` are read but not given out: they are known to be stored (a resumed upload).
+  // fill() pauses exactly behind that line.
   void skip_through(std::uint64_t line) noexcept { skip_through_ = line; }
   [[nodiscard]] const std::string& header_fault() const noexcept { return header_fault_; }
   [[nodiscard]] std::uint64_t lines() const noexcept { return lines_; }
@@ -65,7 +68,8 @@ class bulk_reader {
   [[nodiscard]] got next_csv(bulk_batch& batch);
   [[nodiscard]] bool read_header(const std::vector<storage::row_reader::csv_field>& fields);
   void add_row(bulk_batch& batch, std::uint64_t number, std::optional<storage::row_fault> fault);
-  void reject(bulk_batch& batch, std::uint64_t number, std::string_view code, std::string_view column, std::string_view detail) const;
+  void reject(bulk_batch& batch, std::uint64_t number, std::string_view code, std::string_view column,
+              std::string_view detail) const;
   [[nodiscard]] bool remember_key(std::span<const storage::cell> row, std::string& key);
   void note_line(std::uint64_t number, std::string_view text);
 

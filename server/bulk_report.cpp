@@ -11,22 +11,37 @@ namespace {
 
 std::string_view code_of(const net::error& why) {
   switch (why.code) {
-    case net::errc::conflict: return "conflict";
-    case net::errc::invalid: return "refused-by-database";
-    case net::errc::not_found: return "not-found";
-    case net::errc::too_large: return "too-long";
-    default: return "failed";
+    case net::errc::conflict:
+      return "conflict";
+    case net::errc::invalid:
+      return "refused-by-database";
+    case net::errc::not_found:
+      return "not-found";
+    case net::errc::too_large:
+      return "too-long";
+    default:
+      return "failed";
   }
 }
 
 void count(const storage::row_result& row, bulk_counters& into) {
   switch (row.what) {
-    case storage::fate::created: ++into.created; break;
+    case storage::fate::created:
+      ++into.created;
+      break;
     case storage::fate::updated:
-    case storage::fate::removed: ++into.updated; break;
-    case storage::fate::unchanged: ++into.unchanged; break;
-    case storage::fate::skipped: ++into.skipped; break;
-    case storage::fate::rejected: ++into.rejected; break;
+    case storage::fate::removed:
+      ++into.updated;
+      break;
+    case storage::fate::unchanged:
+      ++into.unchanged;
+      break;
+    case storage::fate::skipped:
+      ++into.skipped;
+      break;
+    case storage::fate::rejected:
+      ++into.rejected;
+      break;
   }
 }
 
@@ -53,7 +68,8 @@ bool bulk_counters::parse(std::string_view text) {
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     return true;
   };
-  return number(created) && number(updated) && number(unchanged) && number(skipped) && number(rejected) && number(position);
+  return number(created) && number(updated) && number(unchanged) && number(skipped) && number(rejected) &&
+         number(position);
 }
 
 void bulk_report::batch(const bulk_batch& sent, const storage::write_outcome& outcome) {
@@ -75,7 +91,8 @@ void bulk_report::batch(const bulk_batch& sent, const storage::write_outcome& ou
     reject_line(sent.numbers[i], code_of(why), {}, why.text());
   }
   earlier_bad(UINT64_MAX);
-  text_.append(fmt::format(R"({{"line":"batch","rows":{},"lines_done":{},)", counters.rows(), sent.lines_done));
+  text_.append(
+      fmt::format(R"({{"line":"batch","rows":{},"lines_done":{},)", counters.rows(), sent.lines_done));
   append_counters(counters);
   text_.append("}\r\n");
   total_.add(counters);
@@ -105,9 +122,12 @@ void bulk_report::failure(std::string_view problem_type, std::string_view detail
   text_.append("}\r\n");
 }
 
-void bulk_report::roll_back() { total_.created = total_.updated = total_.unchanged = total_.skipped = 0; }
+void bulk_report::roll_back() {
+  total_.created = total_.updated = total_.unchanged = total_.skipped = 0;
+}
 
-void bulk_report::reject_line(std::uint64_t number, std::string_view code, std::string_view column, std::string_view detail) {
+void bulk_report::reject_line(std::uint64_t number, std::string_view code, std::string_view column,
+                              std::string_view detail) {
   if (reportable_ == 0) return;
   --reportable_;
   text_.append(fmt::format(R"({{"line":"rejected","number":{},"code":"{}")", number, code));
@@ -116,13 +136,16 @@ void bulk_report::reject_line(std::uint64_t number, std::string_view code, std::
     storage::append_json_string(column, text_);
   }
   text_.append(R"(,"detail":)");
-  storage::append_json_string(storage::valid_utf8(detail) ? detail : std::string_view("the text is not UTF-8"), text_);
+  storage::append_json_string(
+      storage::valid_utf8(detail) ? detail : std::string_view("the text is not UTF-8"), text_);
   text_.append("}\r\n");
 }
 
 void bulk_report::append_counters(const bulk_counters& counters) {
-  text_.append(fmt::format(R"("created":{},"updated":{},"unchanged":{},"skipped":{},"rejected":{},"position":{})", counters.created,
-                           counters.updated, counters.unchanged, counters.skipped, counters.rejected, counters.position));
+  text_.append(
+      fmt::format(R"("created":{},"updated":{},"unchanged":{},"skipped":{},"rejected":{},"position":{})",
+                  counters.created, counters.updated, counters.unchanged, counters.skipped, counters.rejected,
+                  counters.position));
 }
 
 }  // namespace syncline::server

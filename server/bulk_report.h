@@ -1,7 +1,8 @@
-// What a bulk upload tells its client: a line per batch, a line per rejected row, a summary. Each one JSON object and CRLF.
+// What a bulk upload tells its client: a line per batch, a line per rejected row, a summary. Each one JSON
+// object and CRLF.
 //
-// Thread: one core. Memory: appends to a buffer that is sent after each batch. Bound: `rejected_reported_max` rejected rows are named; the
-// rest are counted. Golden test: tests/server/bulk_report_test.cpp.
+// Thread: one core. Memory: appends to a buffer that is sent after each batch. Bound: `rejected_reported_max`
+// rejected rows are named; the rest are counted. Golden test: tests/server/bulk_report_test.cpp.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +43,8 @@ class bulk_report {
   [[nodiscard]] bulk_counters& total() noexcept { return total_; }
 
  private:
-  void reject_line(std::uint64_t number, std::string_view code, std::string_view column, std::string_view detail);
+  void reject_line(std::uint64_t number, std::string_view code, std::string_view column,
+                   std::string_view detail);
   void append_counters(const bulk_counters& counters);
 
   std::string text_;

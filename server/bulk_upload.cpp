@@ -1,5 +1,8 @@
 #include "server/bulk_upload.h"
 
+#include <algorithm>
+#include <atomic>
+
 #include "perf/metrics.h"
 #include "server/idempotency.h"
 #include "server/problems.h"
@@ -18,8 +21,10 @@ constexpr std::size_t kSpoolPieceBytes = 256 * 1024;
 
 struct bulk_figures {
   perf::gauge& in_flight = perf::metrics::add_gauge("syncline_bulk_uploads", "Bulk uploads in flight");
-  perf::counter rows = perf::metrics::add_counter("syncline_bulk_rows_total", "Rows of bulk uploads that were stored or found unchanged");
-  perf::counter rejected = perf::metrics::add_counter("syncline_bulk_rejected_rows_total", "Rows of bulk uploads that were rejected");
+  perf::counter rows = perf::metrics::add_counter("syncline_bulk_rows_total",
+                                                  "Rows of bulk uploads that were stored or found unchanged");
+  perf::counter rejected = perf::metrics::add_counter("syncline_bulk_rejected_rows_total",
+                                                      "Rows of bulk uploads that were rejected");
 };
 bulk_figures& figures() {
   static bulk_figures all;
@@ -47,28 +52,65 @@ class turn {
   steady_clock::time_point began_ = steady_clock::now();
 };
 
-std::string_view problem_type_of(const net::error& why) {
+// The types are those of docs/api.md, with bad-body for what is no gzip, no chunks or no CSV.
+std::string_view problem_type_of(const net::error& why, bool has_key) {
   switch (why.code) {
-    case errc::overloaded: return "overloaded";
-    case errc::locked: return "database-locked";
-    case errc::disk_full: return "disk-full";
-    case errc::down: return "database-down";
-    case errc::too_large: return "body-too-large";
-    case errc::timed_out: return "timeout";
+    case errc::overloaded:
+      return "overloaded";
+    case errc::locked:
+      return "database-locked";
+    case errc::disk_full:
+      return "disk-full";
+    case errc::down:
+      return "storage-down";
+    case errc::schema_mismatch:
+      return "schema-mismatch";
+    case errc::too_large:
+      return "body-too-large";
+    case errc::timed_out:
+      return "timed-out";
     case errc::corrupt:
-    case errc::invalid: return "bad-body";
-    case errc::conflict: return "idempotency-key-reused";
-    default: return "internal";
+      return "corrupt";
+    case errc::invalid:
+      return "bad-body";
+    case errc::conflict:
+      return has_key ? "idempotency-key-reused" : "conflict";
+    default:
+      return "internal";
   }
 }
 
 }  // namespace
+
+// Uploads take turns: as many batches of all of them are in the store at once as fill a quarter of its queue,
+// so that a hundred uploads at a time are slower, and none is told that the queue is full.
+class bulk_turn {
+ public:
+  bulk_turn() = default;
+  ~bulk_turn() {
+    if (held_) taken_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  bulk_turn(const bulk_turn&) = delete;
+  bulk_turn& operator=(const bulk_turn&) = delete;
+  [[nodiscard]] bool take(const config& settings) {
+    const std::uint32_t max =
+        std::max(1u, settings.sqlite.write_queue_limit_rows / 4 / std::max(1u, settings.bulk.batch_rows));
+    held_ = taken_.fetch_add(1, std::memory_order_relaxed) < max;
+    if (!held_) taken_.fetch_sub(1, std::memory_order_relaxed);
+    return held_;
+  }
+
+ private:
+  static inline std::atomic<std::uint32_t> taken_{0};
+  bool held_ = false;
+};
 
 // A batch on its way through the store, with a context of its own so that input is read meanwhile.
 struct bulk_session::flight {
   explicit flight(net::core& on) : context(on, net::work_class::bulk), landed(on) {}
   net::request_context context;
   net::event landed;
+  bulk_turn turn;
   bulk_batch batch;
   std::optional<net::result<storage::write_outcome>> outcome;
 };
@@ -78,7 +120,8 @@ bulk_session::bulk_session(const services& with, net::http::exchange& x, bulk_re
       x_(&x),
       request_(std::move(request)),
       body_(x, request_.gzip, with.settings->bulk.body_bytes_max),
-      reader_(std::make_unique<bulk_reader>(*request_.of, request_.format, request_.kind, with.settings->bulk)),
+      reader_(
+          std::make_unique<bulk_reader>(*request_.of, request_.format, request_.kind, with.settings->bulk)),
       report_(with.settings->bulk.rejected_reported_max),
       batch_(reader_->new_batch()) {}
 
@@ -106,10 +149,12 @@ net::task<net::result<bool>> bulk_session::recall() {
   if (!*known) co_return net::result<bool>(false);
   const storage::idempotency& before = **known;
   if (before.fingerprint != request_.fingerprint) {
-    co_return net::result<bool>(net::error(errc::conflict, "this Idempotency-Key was used for a different upload"));
+    co_return net::result<bool>(
+        net::error(errc::conflict, "this Idempotency-Key was used for a different upload"));
   }
   const auto space = before.saved.find(' ');
-  if (space == std::string::npos || !report_.total().parse(std::string_view(before.saved).substr(space + 1))) {
+  if (space == std::string::npos ||
+      !report_.total().parse(std::string_view(before.saved).substr(space + 1))) {
     co_return net::result<bool>(net::error(errc::corrupt, "what this Idempotency-Key did cannot be read"));
   }
   resume_hash_ = std::strtoull(before.saved.c_str(), nullptr, 16);
@@ -127,13 +172,17 @@ net::task<net::result<void>> bulk_session::run_straight() {
   turn mine;
   for (;;) {
     const auto got = reader_->fill(batch_, kRowsBeforePause);
-    if (!resume_checked_ && reader_->lines() == resume_line_) {
-      if (reader_->prefix_hash() != resume_hash_) co_return net::error(errc::conflict, "this Idempotency-Key was used for different rows");
+    if (!resume_checked_ && reader_->lines() >= resume_line_) {
+      if (reader_->lines() != resume_line_ || reader_->prefix_hash() != resume_hash_)
+        co_return net::error(errc::conflict, "this Idempotency-Key was used for different rows");
       resume_checked_ = true;
     }
     switch (got) {
-      case bulk_reader::got::paused: co_await mine.give_way(); break;
-      case bulk_reader::got::bad_header: co_return net::error(errc::invalid, "bad CSV header", reader_->header_fault());
+      case bulk_reader::got::paused:
+        co_await mine.give_way();
+        break;
+      case bulk_reader::got::bad_header:
+        co_return net::error(errc::invalid, "bad CSV header", reader_->header_fault());
       case bulk_reader::got::need_more: {
         auto piece = co_await body_.next();
         if (!piece) co_return piece.error();
@@ -148,7 +197,8 @@ net::task<net::result<void>> bulk_session::run_straight() {
         break;
       }
       case bulk_reader::got::end: {
-        if (!resume_checked_) co_return net::error(errc::conflict, "this Idempotency-Key was used for a longer upload");
+        if (!resume_checked_)
+          co_return net::error(errc::conflict, "this Idempotency-Key was used for a longer upload");
         auto taken = co_await take_batch();
         if (!taken) co_return taken.error();
         auto landed = co_await land();
@@ -162,7 +212,8 @@ net::task<net::result<void>> bulk_session::run_straight() {
   }
 }
 
-// The record a finished upload is answered from when its key comes again; it needs the counters of the last batch, so it is a write of its own.
+// The record a finished upload is answered from when its key comes again; it needs the counters of the last
+// batch, so it is a write of its own.
 net::task<net::result<void>> bulk_session::remember_completion(std::uint64_t transaction) {
   if (request_.idempotency_key.empty() || request_.dry_run) co_return net::result<void>();
   bulk_batch marker = reader_->new_batch();
@@ -181,8 +232,8 @@ void bulk_session::remember(bulk_batch& batch, bool complete) {
   what.fingerprint = request_.fingerprint;
   what.lines_done = batch.lines_done;
   what.complete = complete;
-  // The counters up to the batch before this one: its own are not known yet. A resumed upload therefore under-reports at most one
-  // batch, and stores none twice.
+  // The counters up to the batch before this one: its own are not known yet. A resumed upload therefore
+  // under-reports at most one batch, and stores none twice.
   what.saved = fmt::format("{:016x} {}", batch.prefix_hash, report_.total().text());
   batch.rows.remember = std::move(what);
 }
@@ -200,8 +251,13 @@ net::task<net::result<void>> bulk_session::take_batch() {
     report_.batch(full, nothing);
     co_return co_await send_report();
   }
-  flying_ = std::make_shared<flight>(x_->context().on());
-  flying_->batch = std::move(full);
+  auto next = std::make_shared<flight>(x_->context().on());
+  next->batch = std::move(full);
+  while (!next->turn.take(*with_->settings)) {
+    auto slept = co_await net::sleep_until(x_->context(), steady_clock::now() + milliseconds(2));
+    if (!slept) co_return slept.error();
+  }
+  flying_ = std::move(next);
   net::spawn(x_->context().on(), fly(with_, flying_));
   co_return net::result<void>();
 }
@@ -250,7 +306,8 @@ net::task<net::result<void>> bulk_session::spool_and_check(bool& all_good) {
   turn mine;
   for (;;) {
     const auto got = reader_->fill(batch_, kRowsBeforePause);
-    if (got == bulk_reader::got::bad_header) co_return net::error(errc::invalid, "bad CSV header", reader_->header_fault());
+    if (got == bulk_reader::got::bad_header)
+      co_return net::error(errc::invalid, "bad CSV header", reader_->header_fault());
     if (got == bulk_reader::got::paused) {
       co_await mine.give_way();
       continue;
@@ -270,7 +327,9 @@ net::task<net::result<void>> bulk_session::spool_and_check(bool& all_good) {
     }
     reader_->feed(*piece);
     auto kept = std::make_shared<std::optional<net::result<void>>>();
-    std::function<void()> keep = [kept, into = spool_, bytes = std::string(*piece)] { kept->emplace(into->append(bytes)); };
+    std::function<void()> keep = [kept, into = spool_, bytes = std::string(*piece)] {
+      kept->emplace(into->append(bytes));
+    };
     auto stored = co_await with_->threads->run(x_->context(), std::move(keep));
     if (!stored) co_return stored.error();
     if (!**kept) co_return (*kept)->error();
@@ -293,14 +352,18 @@ net::task<net::result<void>> bulk_session::write_spooled() {
   } else {
     if (!all_good) report_.roll_back();
   }
-  report_.summary(all_good, !all_good ? "nothing was written: atomic=1 and rows were rejected" : request_.dry_run ? "dry run: nothing was written" : "");
+  report_.summary(all_good, !all_good          ? "nothing was written: atomic=1 and rows were rejected"
+                            : request_.dry_run ? "dry run: nothing was written"
+                                               : "");
   co_return net::result<void>();
 }
 
 // Feeds the next piece of the spool to the reader, or tells it that there is no more.
 net::task<net::result<void>> bulk_session::read_spooled(std::uint64_t& offset) {
   auto read = std::make_shared<std::optional<net::result<std::string>>>();
-  std::function<void()> job = [read, from = spool_, at = offset] { read->emplace(from->read(at, kSpoolPieceBytes)); };
+  std::function<void()> job = [read, from = spool_, at = offset] {
+    read->emplace(from->read(at, kSpoolPieceBytes));
+  };
   auto ran = co_await with_->threads->run(x_->context(), std::move(job));
   if (!ran) co_return ran.error();
   if (!**read) co_return (*read)->error();
@@ -324,7 +387,8 @@ net::task<net::result<void>> bulk_session::write_spooled_batch(std::uint64_t tra
 }
 
 net::task<net::result<void>> bulk_session::write_spooled_rows(std::uint64_t transaction, bool& all_good) {
-  reader_ = std::make_unique<bulk_reader>(*request_.of, request_.format, request_.kind, with_->settings->bulk);
+  reader_ =
+      std::make_unique<bulk_reader>(*request_.of, request_.format, request_.kind, with_->settings->bulk);
   batch_ = reader_->new_batch();
   std::uint64_t offset = 0;
   for (bool more = true; more && all_good;) {
@@ -348,7 +412,8 @@ void bulk_session::begin() {
   begun_ = true;
   net::http::header_block headers;
   headers.add("Cache-Control", "no-store").add("X-Accel-Buffering", "no");
-  if (report_.total().position > 0) headers.add("Syncline-Position", fmt::to_string(report_.total().position));
+  if (report_.total().position > 0)
+    headers.add("Syncline-Position", fmt::to_string(report_.total().position));
   x_->begin({.status = 200, .content_type = "application/x-ndjson", .headers = headers.text()});
 }
 
@@ -364,24 +429,28 @@ net::task<net::result<void>> bulk_session::send_report() {
 net::task<void> bulk_session::end_with(const net::error& why) {
   if (why.code == errc::closed || why.code == errc::cancelled) co_return;
   const net::error failure = why;
+  const bool has_key = !request_.idempotency_key.empty();
   if (!begun_) {
-    if (failure.code == errc::conflict) {
+    if (failure.code == errc::conflict && has_key) {
       answer_problem(*x_, 422, "idempotency-key-reused", "Idempotency-Key reused", failure.text());
-    } else if (failure.code == errc::corrupt) {
-      answer_problem(*x_, 400, "bad-body", "The body cannot be decoded", failure.text());
+    } else if (failure.code == errc::invalid) {
+      answer_problem(*x_, 400, "bad-body", "The body cannot be read", failure.text());
+    } else if (failure.code == errc::too_large) {
+      answer_problem(*x_, 413, "body-too-large", "The body is over its limit", failure.text());
     } else {
       answer_error(*x_, failure);
     }
     co_return;
   }
-  report_.failure(problem_type_of(failure), failure.text());
+  report_.failure(problem_type_of(failure, has_key), failure.text());
   auto sent = co_await send_report();
   if (sent) x_->end();
 }
 
 namespace {
 
-// What the headers and the query ask for; answers the problem itself and gives nothing when they cannot be had.
+// What the headers and the query ask for; answers the problem itself and gives nothing when they cannot be
+// had.
 std::optional<bulk_request> read_request(net::http::exchange& x, const storage::resource& of) {
   bulk_request request;
   request.of = &of;
@@ -399,23 +468,28 @@ std::optional<bulk_request> read_request(net::http::exchange& x, const storage::
   } else if (conflict == "skip") {
     request.kind = storage::write_kind::skip;
   } else if (conflict != "upsert") {
-    return answer_error(x, net::error(errc::invalid, "parameter `conflict` must be upsert, insert or skip", conflict)), std::nullopt;
+    return answer_error(
+               x, net::error(errc::invalid, "parameter `conflict` must be upsert, insert or skip", conflict)),
+           std::nullopt;
   }
   const std::string_view type = x.head().header("Content-Type");
   const std::string_view plain = type.substr(0, type.find(';'));
   std::string format = net::http::iequals(plain, "text/csv") ? "csv" : "ndjson";
   if (asked->has("format")) format = *asked->find("format");
   if (format != "ndjson" && format != "csv") {
-    return answer_error(x, net::error(errc::invalid, "parameter `format` must be ndjson or csv", format)), std::nullopt;
+    return answer_error(x, net::error(errc::invalid, "parameter `format` must be ndjson or csv", format)),
+           std::nullopt;
   }
   request.format = format == "csv" ? bulk_format::csv : bulk_format::ndjson;
   const std::string_view coding = x.head().header("Content-Encoding");
   request.gzip = net::http::iequals(coding, "gzip") || net::http::iequals(coding, "x-gzip");
   if (!coding.empty() && !request.gzip && !net::http::iequals(coding, "identity")) {
-    answer_problem(x, 415, "unsupported-encoding", "Content-Encoding is not supported", "send gzip or nothing");
+    answer_problem(x, 415, "unsupported-encoding", "Content-Encoding is not supported",
+                   "send gzip or nothing");
     return std::nullopt;
   }
-  request.fingerprint = storage::hash_bytes(fmt::format("{} {} {} {}", of.name, conflict, format, request.atomic));
+  request.fingerprint =
+      storage::hash_bytes(fmt::format("{} {} {} {}", of.name, conflict, format, request.atomic));
   return request;
 }
 
@@ -434,7 +508,9 @@ net::task<void> bulk_upload(const services& with, net::http::exchange& x, const 
   if (*key) {
     request->idempotency_key = **key;
     claim.emplace(in_progress, **key);
-    if (!*claim) co_return answer_problem(x, 409, "idempotency-in-progress", "The same Idempotency-Key is at work", "wait for the first request to end");
+    if (!*claim)
+      co_return answer_problem(x, 409, "idempotency-in-progress", "The same Idempotency-Key is at work",
+                               "wait for the first request to end");
   }
   auto session = std::make_unique<bulk_session>(with, x, std::move(*request));
   co_await session->run();

@@ -1,9 +1,10 @@
 // One bulk upload: rows in as they arrive, batches to the store, a report line back for each.
 //
-// Two ways. Straight: batches are written while more input arrives, one in flight while the next is read, each durable before it is reported.
-// Atomic (atomic=1): the decoded upload waits in a spool file until every row is known to be well formed, then all of it is written in one transaction.
-// Thread: the core of the exchange. Memory: two batches, one piece of input, the report's unsent lines. Failure: before the first report line a problem answer,
-// after it an `error` line; batches that were reported stay.
+// Two ways. Straight: batches are written while more input arrives, one in flight while the next is read,
+// each durable before it is reported. Atomic (atomic=1): the decoded upload waits in a spool file until every
+// row is known to be well formed, then all of it is written in one transaction. Thread: the core of the
+// exchange. Memory: two batches, one piece of input, the report's unsent lines. Failure: before the first
+// report line a problem answer, after it an `error` line; batches that were reported stay.
 #pragma once
 
 #include <memory>
@@ -27,8 +28,8 @@ struct bulk_request {
   bool atomic = false;
   bool dry_run = false;
   bool gzip = false;
-  std::string idempotency_key;     // hashed; empty: none
-  std::uint64_t fingerprint = 0;   // of the request's options
+  std::string idempotency_key;    // hashed; empty: none
+  std::uint64_t fingerprint = 0;  // of the request's options
 };
 
 class bulk_session {

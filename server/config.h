@@ -1,7 +1,8 @@
 // The configuration: JSON with comments, checked strictly, every default documented from one table.
 //
-// Sources, later ones win: built-in defaults, the file, the environment (SYNCLINE_HTTP__PORT=8080 is http.port), --set path=value.
-// Thread: read once while starting; immutable after. Failure: config_error with file, line, path and what is allowed; unknown keys are errors.
+// Sources, later ones win: built-in defaults, the file, the environment (SYNCLINE_HTTP__PORT=8080 is
+// http.port), --set path=value. Thread: read once while starting; immutable after. Failure: config_error with
+// file, line, path and what is allowed; unknown keys are errors.
 #pragma once
 
 #include <cstdint>
@@ -24,17 +25,17 @@ struct sync_options {
   std::uint32_t page_rows_max = 1000;
   std::uint32_t page_bytes_max = 128 * 1024;
   std::uint32_t keep_alive_s = 15;
-  std::uint32_t streams_max = 20000;     // at once, over all cores: 503 beyond
-  std::uint32_t parts_max = 64;          // scopes times resources of one stream
+  std::uint32_t streams_max = 20000;  // at once, over all cores: 503 beyond
+  std::uint32_t parts_max = 64;       // scopes times resources of one stream
 };
 
 struct bulk_options {
   std::uint32_t batch_rows = 1000;
-  std::uint32_t batch_bytes_max = 1024 * 1024;    // a batch is cut here even with fewer rows
+  std::uint32_t batch_bytes_max = 1024 * 1024;  // a batch is cut here even with fewer rows
   std::uint32_t row_bytes_max = 1024 * 1024;
   std::uint64_t body_bytes_max = 8ull * 1024 * 1024 * 1024;  // decoded
-  std::uint32_t rejected_reported_max = 10000;    // rejected rows named one by one; the rest is counted
-  std::string spool_directory;                    // for atomic=1; empty: beside the database
+  std::uint32_t rejected_reported_max = 10000;  // rejected rows named one by one; the rest is counted
+  std::string spool_directory;                  // for atomic=1; empty: beside the database
 };
 
 struct rest_options {
@@ -46,10 +47,10 @@ struct rest_options {
 };
 
 struct config {
-  std::string file;                      // for messages
+  std::string file;  // for messages
   net::core_group_options cores;
-  net::http::server_options http;        // public listener, default 127.0.0.1:8080
-  net::http::server_options admin;       // default 127.0.0.1:8081
+  net::http::server_options http;   // public listener, default 127.0.0.1:8080
+  net::http::server_options admin;  // default 127.0.0.1:8081
   std::uint32_t drain_deadline_ms = 10000;
   storage::sqlite::sqlite_options sqlite;
   cache::l1_options l1;
@@ -65,14 +66,16 @@ struct config_error : std::runtime_error {
 };
 
 struct config_sources {
-  std::string file;                                               // empty: defaults only
-  std::vector<std::pair<std::string, std::string>> environment;   // SYNCLINE_… variables
-  std::vector<std::string> overrides;                             // "path=value"
+  std::string file;                                              // empty: defaults only
+  std::vector<std::pair<std::string, std::string>> environment;  // SYNCLINE_… variables
+  std::vector<std::string> overrides;                            // "path=value"
 };
 
 [[nodiscard]] config load_config(const config_sources& sources);
-[[nodiscard]] config parse_config(std::string_view text, std::string_view file_name);  // for tests and fuzzing: no environment
-// The table of all settings as Markdown: path, type, default, range, meaning. docs/config.md holds it and a test compares.
+[[nodiscard]] config parse_config(std::string_view text,
+                                  std::string_view file_name);  // for tests and fuzzing: no environment
+// The table of all settings as Markdown: path, type, default, range, meaning. docs/config.md holds it and a
+// test compares.
 [[nodiscard]] std::string settings_table();
 
 }  // namespace syncline::server

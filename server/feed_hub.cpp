@@ -11,7 +11,8 @@
 namespace syncline::server {
 namespace {
 
-// What a watch listens for and an entry touches: a part of a stream as a number. Equal hashes of different parts only cost a needless look.
+// What a watch listens for and an entry touches: a part of a stream as a number. Equal hashes of different
+// parts only cost a needless look.
 std::uint64_t part_hash(std::uint32_t resource, std::string_view scope) noexcept {
   return storage::hash_bytes(scope) * 0x9E3779B97F4A7C15ull + resource;
 }
@@ -30,7 +31,8 @@ std::vector<std::uint64_t> touched_parts(const storage::change_notice& notice) {
 
 }  // namespace
 
-// The waiting lists of one core. `armed` is read by storage threads to skip cores nobody watches on; the maps belong to the core.
+// The waiting lists of one core. `armed` is read by storage threads to skip cores nobody watches on; the maps
+// belong to the core.
 struct feed_hub::per_core {
   std::atomic<std::uint64_t> armed{0};
   std::unordered_map<std::uint64_t, std::vector<watch*>> by_part;
@@ -38,7 +40,8 @@ struct feed_hub::per_core {
 };
 
 void append_l1_key(std::uint32_t resource_ordinal, std::string_view key, std::string& out) {
-  for (int shift = 0; shift < 32; shift += 8) out.push_back(static_cast<char>((resource_ordinal >> shift) & 0xFFu));
+  for (int shift = 0; shift < 32; shift += 8)
+    out.push_back(static_cast<char>((resource_ordinal >> shift) & 0xFFu));
   out.append(key);
 }
 
@@ -49,8 +52,10 @@ feed_hub::feed_hub(net::core_group& cores, cache::l1& l1) : cores_(&cores), l1_(
 feed_hub::~feed_hub() = default;
 
 void feed_hub::changed(const storage::change_notice_ptr& notice) noexcept {
-  static const perf::counter notices = perf::metrics::add_counter("syncline_feed_notices_total", "Batches of feed entries told to this node");
-  static const perf::counter entries = perf::metrics::add_counter("syncline_feed_entries_total", "Feed entries told to this node");
+  static const perf::counter notices =
+      perf::metrics::add_counter("syncline_feed_notices_total", "Batches of feed entries told to this node");
+  static const perf::counter entries =
+      perf::metrics::add_counter("syncline_feed_entries_total", "Feed entries told to this node");
   try {
     notices.add();
     entries.add(notice->items.size());
@@ -86,7 +91,8 @@ void feed_hub::changed(const storage::change_notice_ptr& notice) noexcept {
       });
     }
   } catch (const std::exception& failure) {
-    // Out of memory while telling: what could be stale must go, and streams find the change at their next keep-alive.
+    // Out of memory while telling: what could be stale must go, and streams find the change at their next
+    // keep-alive.
     l1_->clear(notice->watermark);
     perf::log_error("feed notice lost", {{"why", failure.what()}});
   }

@@ -1,13 +1,16 @@
-// Between the store's feed and everyone on this node who follows it: drops what changed from L1, then wakes the streams it concerns.
+// Between the store's feed and everyone on this node who follows it: drops what changed from L1, then wakes
+// the streams it concerns.
 //
-// The store tells it of each batch of entries on a storage thread, before readers may see the new watermark and before a write is acknowledged. L1 is
-// invalidated right there; then each core gets one message and wakes only those waiters whose parts changed.
-// Thread: changed() on a storage thread; watch objects on their core. Bound: one notice per commit and core in flight, shared and immutable;
-// a watch costs a few hundred bytes and holds no data (nobody is buffered for).
+// The store tells it of each batch of entries on a storage thread, before readers may see the new watermark
+// and before a write is acknowledged. L1 is invalidated right there; then each core gets one message and
+// wakes only those waiters whose parts changed. Thread: changed() on a storage thread; watch objects on their
+// core. Bound: one notice per commit and core in flight, shared and immutable; a watch costs a few hundred
+// bytes and holds no data (nobody is buffered for).
 //
 // Invariants
 //  1. When changed() returns, no L1 value older than the notice's watermark is left for the keys it names.
-//  2. A watch that was armed before the watermark it waits for was published is notified: arm first, then read the page, then wait.
+//  2. A watch that was armed before the watermark it waits for was published is notified: arm first, then
+//  read the page, then wait.
 #pragma once
 
 #include <cstdint>

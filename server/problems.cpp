@@ -39,9 +39,9 @@ constexpr std::array<problem_row, 14> kByCode{{
     {errc::disk_full, 507, "disk-full", "The database has no room left", 0},
 }};
 
-constexpr std::array<std::string_view, 7> kOtherTypes{
-    "method-not-allowed",      "unsupported-media-type",  "invalid-row", "idempotency-key-reused",
-    "idempotency-in-progress", "invalid-idempotency-key", "other"};
+constexpr std::array<std::string_view, 9> kOtherTypes{
+    "method-not-allowed", "unsupported-media-type", "unsupported-encoding",    "invalid-row", "bad-body",
+    "body-too-large",     "idempotency-key-reused", "idempotency-in-progress", "other"};
 
 // Registered once, found by a linear look: problems are few and no hit path.
 struct problem_counters {

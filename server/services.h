@@ -24,8 +24,9 @@ struct services {
   feed_hub* hub = nullptr;
   net::blocking_threads* threads = nullptr;
   // Set by the router in its own copy, which is the one that handlers get.
-  cache::batch_loader* row_loader = nullptr;        // fills L1 with rows (row_cache.h)
-  requests_in_progress* in_progress = nullptr;      // Idempotency-Keys being worked on by this node (idempotency.h)
+  cache::batch_loader* row_loader = nullptr;  // fills L1 with rows (row_cache.h)
+  requests_in_progress* in_progress =
+      nullptr;  // Idempotency-Keys being worked on by this node (idempotency.h)
 };
 
 }  // namespace syncline::server

@@ -14,7 +14,8 @@ namespace {
 net::error failed(std::string_view doing) {
   const int why = errno;
   const bool full = why == ENOSPC || why == EDQUOT || why == EFBIG;
-  return net::error(full ? net::errc::disk_full : net::errc::down, doing, std::generic_category().message(why));
+  return net::error(full ? net::errc::disk_full : net::errc::down, doing,
+                    std::generic_category().message(why));
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // A temporary file without a name: an atomic upload waits in it until it is known to be good.
 //
-// Thread: blocking threads only, one at a time. Bound: the caller's body limit; the kernel frees the space when the object goes, also after kill -9.
-// Failure: errc::disk_full or errc::down with the system's text; what was written so far is lost with the object.
+// Thread: blocking threads only, one at a time. Bound: the caller's body limit; the kernel frees the space
+// when the object goes, also after kill -9. Failure: errc::disk_full or errc::down with the system's text;
+// what was written so far is lost with the object.
 #pragma once
 
 #include <cstdint>

@@ -12,12 +12,14 @@ namespace {
 using net::errc;
 using net::error;
 
-net::result<std::vector<const storage::resource*>> named_resources(const services& with, std::string_view list) {
+net::result<std::vector<const storage::resource*>> named_resources(const services& with,
+                                                                   std::string_view list) {
   std::vector<const storage::resource*> found;
   for (const std::string_view name : split_commas(list)) {
     const storage::resource* of = with.resources->find(name);
     if (of == nullptr) return error(errc::not_found, "no such resource", std::string(name));
-    if (!of->synced) return error(errc::invalid, "this resource is a view, which cannot be synced", std::string(name));
+    if (!of->synced)
+      return error(errc::invalid, "this resource is a view, which cannot be synced", std::string(name));
     if (std::find(found.begin(), found.end(), of) != found.end()) {
       return error(errc::invalid, "parameter `resources` names a resource twice", std::string(name));
     }
@@ -26,7 +28,8 @@ net::result<std::vector<const storage::resource*>> named_resources(const service
   return found;
 }
 
-net::result<void> add_scope_parts(const services& with, const storage::scope_text& scope, const std::vector<const storage::resource*>& named,
+net::result<void> add_scope_parts(const services& with, const storage::scope_text& scope,
+                                  const std::vector<const storage::resource*>& named,
                                   std::vector<storage::stream_part>& parts) {
   bool known = false;
   for (std::size_t i = 0; i < with.resources->size(); ++i) {
@@ -37,7 +40,8 @@ net::result<void> add_scope_parts(const services& with, const storage::scope_tex
     if (!named.empty() && std::find(named.begin(), named.end(), &of) == named.end()) continue;
     storage::text_arena arena;
     const auto value = storage::scope_cell(of, *rule, scope.value, arena);
-    if (!value) return error(errc::invalid, "parameter `scope` has a value that does not fit its column", scope.text());
+    if (!value)
+      return error(errc::invalid, "parameter `scope` has a value that does not fit its column", scope.text());
     parts.push_back({&of, scope.text()});
   }
   if (!known) return error(errc::invalid, "no resource declares this scope", scope.name);
@@ -46,8 +50,8 @@ net::result<void> add_scope_parts(const services& with, const storage::scope_tex
 
 }  // namespace
 
-net::result<stream_request> make_stream_request(const services& with, std::string_view scopes, std::string_view resources,
-                                                std::string_view since) {
+net::result<stream_request> make_stream_request(const services& with, std::string_view scopes,
+                                                std::string_view resources, std::string_view since) {
   std::vector<const storage::resource*> named;
   if (!resources.empty()) {
     auto found = named_resources(with, resources);
@@ -63,14 +67,19 @@ net::result<stream_request> make_stream_request(const services& with, std::strin
     }
   }
   for (const storage::resource* of : named) {
-    const bool scoped = std::any_of(parts.begin(), parts.end(), [of](const auto& part) { return part.of == of; });
+    const bool scoped =
+        std::any_of(parts.begin(), parts.end(), [of](const auto& part) { return part.of == of; });
     if (scoped) continue;
-    // A scoped stream must not bring another client's rows: a scoped resource comes whole only without a scope.
-    if (!scopes.empty() && !of->scopes.empty()) return error(errc::invalid, "this resource does not declare the asked scope", of->name);
+    // A scoped stream must not bring another client's rows: a scoped resource comes whole only without a
+    // scope.
+    if (!scopes.empty() && !of->scopes.empty())
+      return error(errc::invalid, "this resource does not declare the asked scope", of->name);
     parts.push_back({of, {}});
   }
-  if (parts.empty()) return error(errc::invalid, "name what to sync", "give `scope=name:value`, `resources=a,b` or both");
-  if (parts.size() > with.settings->sync.parts_max) return error(errc::invalid, "too many scopes and resources in one stream");
+  if (parts.empty())
+    return error(errc::invalid, "name what to sync", "give `scope=name:value`, `resources=a,b` or both");
+  if (parts.size() > with.settings->sync.parts_max)
+    return error(errc::invalid, "too many scopes and resources in one stream");
   stream_request request;
   if (!since.empty()) {
     auto at = storage::cursor::parse(since);

@@ -20,8 +20,12 @@ void append_position(std::string_view op, const storage::cursor& at, std::string
 }
 }  // namespace
 
-void append_checkpoint(const storage::cursor& at, std::string& out) { append_position("checkpoint", at, out); }
-void append_up_to_date(const storage::cursor& at, std::string& out) { append_position("up_to_date", at, out); }
+void append_checkpoint(const storage::cursor& at, std::string& out) {
+  append_position("checkpoint", at, out);
+}
+void append_up_to_date(const storage::cursor& at, std::string& out) {
+  append_position("up_to_date", at, out);
+}
 
 void append_reset(storage::reset_reason reason, std::string& out) {
   out.append(R"({"op":"reset","reason":")").append(storage::to_string(reason)).append("\"}");

@@ -1,6 +1,8 @@
-// The lines of the native sync protocol (DESIGN of the wire: docs/sync.md); HTTP streams end each with CRLF, WebSocket sends each as a text frame.
+// The lines of the native sync protocol (DESIGN of the wire: docs/sync.md); HTTP streams end each with CRLF,
+// WebSocket sends each as a text frame.
 //
-// Thread: pure functions appending to the caller's buffer. Golden tests in tests/server/sync_lines_test.cpp hold the exact bytes.
+// Thread: pure functions appending to the caller's buffer. Golden tests in tests/server/sync_lines_test.cpp
+// hold the exact bytes.
 #pragma once
 
 #include <string>

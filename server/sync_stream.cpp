@@ -1,8 +1,9 @@
 // GET /v1/sync: a stream of lines from a snapshot's first row to the live feed, page by page.
 //
-// One page is in memory per stream; its rows become lines in pieces of `kPieceBytes`, each written before the next is made, so a slow reader
-// holds a page and the connection's output buffer and nothing else. After each page comes a line with a cursor, so a client that is cut off
-// resumes there. A live stream sleeps on its watch and costs nothing until its parts change.
+// One page is in memory per stream; its rows become lines in pieces of `kPieceBytes`, each written before the
+// next is made, so a slow reader holds a page and the connection's output buffer and nothing else. After each
+// page comes a line with a cursor, so a client that is cut off resumes there. A live stream sleeps on its
+// watch and costs nothing until its parts change.
 #include <atomic>
 
 #include "net/core/event.h"
@@ -25,18 +26,24 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr std::size_t kPieceBytes = 16 * 1024;
-constexpr std::size_t kInlineDeflateBytes = 4 * 1024;  // more is deflated on a blocking thread: level 1 takes about 1 ms for 64 KB
+constexpr std::size_t kInlineDeflateBytes =
+    4 * 1024;  // more is deflated on a blocking thread: level 1 takes about 1 ms for 64 KB
 constexpr int kPageTries = 5;
 
 struct stream_figures {
   perf::gauge& in_flight = perf::metrics::add_gauge("syncline_sync_streams", "Sync streams in flight");
   perf::counter started = perf::metrics::add_counter("syncline_sync_streams_total", "Sync streams started");
-  perf::counter refused = perf::metrics::add_counter("syncline_sync_streams_refused_total", "Sync streams refused at sync.streams_max");
-  perf::counter pages = perf::metrics::add_counter("syncline_sync_pages_total", "Pages read for sync streams");
+  perf::counter refused = perf::metrics::add_counter("syncline_sync_streams_refused_total",
+                                                     "Sync streams refused at sync.streams_max");
+  perf::counter pages =
+      perf::metrics::add_counter("syncline_sync_pages_total", "Pages read for sync streams");
   perf::counter puts = perf::metrics::add_counter("syncline_sync_lines_total", "Lines sent", {{"op", "put"}});
-  perf::counter removes = perf::metrics::add_counter("syncline_sync_lines_total", "Lines sent", {{"op", "remove"}});
-  perf::counter resets = perf::metrics::add_counter("syncline_sync_lines_total", "Lines sent", {{"op", "reset"}});
-  perf::counter broken = perf::metrics::add_counter("syncline_sync_streams_broken_total", "Streams ended because pages could not be read");
+  perf::counter removes =
+      perf::metrics::add_counter("syncline_sync_lines_total", "Lines sent", {{"op", "remove"}});
+  perf::counter resets =
+      perf::metrics::add_counter("syncline_sync_lines_total", "Lines sent", {{"op", "reset"}});
+  perf::counter broken = perf::metrics::add_counter("syncline_sync_streams_broken_total",
+                                                    "Streams ended because pages could not be read");
 };
 stream_figures& figures() {
   static stream_figures all;
@@ -100,7 +107,9 @@ class line_output {
       deflate_->append(lines_, flush, *packed);
     } else {
       auto plain = std::make_shared<std::string>(std::move(lines_));
-      std::function<void()> job = [encoder = deflate_, plain, packed, flush] { encoder->append(*plain, flush, *packed); };
+      std::function<void()> job = [encoder = deflate_, plain, packed, flush] {
+        encoder->append(*plain, flush, *packed);
+      };
       auto done = co_await with_->threads->run(x_->context(), std::move(job));
       if (!done) {
         deflate_.reset();  // the job may still run: the encoder is its own now
@@ -131,8 +140,10 @@ net::task<net::result<void>> send_changes(line_output& out, const storage::feed_
   co_return net::result<void>();
 }
 
-// A page, tried again while the trouble looks passing: the client has a cursor, but a stream cut for 100 ms of a locked file helps nobody.
-net::task<net::result<storage::feed_page>> next_page(const services& with, net::http::exchange& x, std::shared_ptr<const storage::stream> what,
+// A page, tried again while the trouble looks passing: the client has a cursor, but a stream cut for 100 ms
+// of a locked file helps nobody.
+net::task<net::result<storage::feed_page>> next_page(const services& with, net::http::exchange& x,
+                                                     std::shared_ptr<const storage::stream> what,
                                                      std::optional<storage::cursor> at) {
   const storage::page_limits limits{with.settings->sync.page_rows_max, with.settings->sync.page_bytes_max};
   for (int tries = 1;; ++tries) {
@@ -180,7 +191,9 @@ class native_stream {
  private:
   void begin() {
     net::http::header_block headers;
-    headers.add("Cache-Control", "no-store, no-transform").add("X-Accel-Buffering", "no").add("Vary", "Accept-Encoding");
+    headers.add("Cache-Control", "no-store, no-transform")
+        .add("X-Accel-Buffering", "no")
+        .add("Vary", "Accept-Encoding");
     if (gzip_) headers.add("Content-Encoding", "gzip");
     x_->begin({.status = 200, .content_type = "application/x-ndjson", .headers = headers.text()});
     figures().started.add();
@@ -212,7 +225,8 @@ class native_stream {
     auto sent = co_await send_changes(out_, page);
     if (!sent) co_return sent.error();
     // A live stream that woke for nothing of its own stays silent; its place is told at the next keep-alive.
-    const bool news = !page.changes.empty() || !told_ || (page.up_to_date && !told_up_to_date_) || (!page.up_to_date && moved);
+    const bool news = !page.changes.empty() || !told_ || (page.up_to_date && !told_up_to_date_) ||
+                      (!page.up_to_date && moved);
     if (news) tell_place(page.up_to_date);
     co_return co_await out_.send(true);
   }
@@ -235,7 +249,8 @@ class native_stream {
     co_return co_await out_.send(true);
   }
 
-  // Until a part of the stream changes; an empty line each `keep_alive_s`, or the new place when it moved without news for this client.
+  // Until a part of the stream changes; an empty line each `keep_alive_s`, or the new place when it moved
+  // without news for this client.
   [[nodiscard]] net::task<net::result<void>> wait_for_change() {
     for (;;) {
       const auto until = steady_clock::now() + seconds(with_->settings->sync.keep_alive_s);
@@ -273,7 +288,9 @@ net::task<void> sync_stream(const services& with, net::http::exchange& x) {
   if (!asked) co_return answer_error(x, asked.error());
   auto live = asked->flag("live");
   if (!live) co_return answer_error(x, live.error());
-  const auto text = [&asked](std::string_view name) { return asked->has(name) ? std::string_view(*asked->find(name)) : std::string_view(); };
+  const auto text = [&asked](std::string_view name) {
+    return asked->has(name) ? std::string_view(*asked->find(name)) : std::string_view();
+  };
   auto request = make_stream_request(with, text("scope"), text("resources"), text("since"));
   if (!request) co_return answer_error(x, request.error());
   stream_place place(with.settings->sync.streams_max);

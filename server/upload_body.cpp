@@ -2,7 +2,8 @@
 
 namespace syncline::server {
 
-upload_body::upload_body(net::http::exchange& x, bool gzip, std::uint64_t bytes_max) : x_(&x), left_bytes_(bytes_max) {
+upload_body::upload_body(net::http::exchange& x, bool gzip, std::uint64_t bytes_max)
+    : x_(&x), left_bytes_(bytes_max) {
   if (gzip) decoder_.emplace();
   x.set_body_limit(bytes_max);
 }
@@ -18,12 +19,19 @@ net::task<net::result<std::string_view>> upload_body::next() {
       packed_end_ = packed_.empty();
     }
     piece_.clear();
-    if (auto decoded = decoder_->decode(packed_, kPieceBytes, piece_); !decoded) co_return piece(decoded.error());
-    if (piece_.size() > left_bytes_) co_return piece(net::error(net::errc::too_large, "the decoded upload is larger than bulk.body_bytes_max"));
+    if (auto decoded = decoder_->decode(packed_, kPieceBytes, piece_); !decoded) {
+      // The client's bytes are damaged, not ours.
+      net::error why = decoded.error();
+      if (why.code == net::errc::corrupt) why.code = net::errc::invalid;
+      co_return piece(std::move(why));
+    }
+    if (piece_.size() > left_bytes_)
+      co_return piece(
+          net::error(net::errc::too_large, "the decoded upload is larger than bulk.body_bytes_max"));
     left_bytes_ -= piece_.size();
     if (!piece_.empty()) co_return piece(std::string_view(piece_));
     if (!packed_end_) continue;
-    if (!decoder_->complete()) co_return piece(net::error(net::errc::corrupt, "the gzip body ends early"));
+    if (!decoder_->complete()) co_return piece(net::error(net::errc::invalid, "the gzip body ends early"));
     co_return piece(std::string_view());
   }
 }

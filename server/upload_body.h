@@ -1,7 +1,8 @@
 // The decoded bytes of an upload: the request's body, gunzipped when it says Content-Encoding: gzip.
 //
-// Thread: the core of the exchange. Memory: one piece of at most `kPieceBytes` and the decoder's window. Bound: `bytes_max` decoded bytes, so that a
-// compression bomb ends with errc::too_large. Failure: what read_body() gives, errc::corrupt for bytes that are no gzip or end within a member.
+// Thread: the core of the exchange. Memory: one piece of at most `kPieceBytes` and the decoder's window.
+// Bound: `bytes_max` decoded bytes, so that a compression bomb ends with errc::too_large. Failure: what
+// read_body() gives, errc::invalid for bytes that are no gzip or end within a member.
 #pragma once
 
 #include <cstdint>

@@ -38,8 +38,8 @@ inline constexpr std::size_t kKeyBytesMax = 1024;
 // unescaped text for a key of one column and the canonical text for several.
 void append_key_json(const resource& of, std::string_view canonical, std::string& out);
 
-// `user:42` in the canonical spelling, which is also how it is written in a query after percent-decoding: the scope's name and
-// the value with '%' as %25 and ',' as %2C. errc::invalid for any other spelling.
+// `user:42` in the canonical spelling, which is also how it is written in a query after percent-decoding: the
+// scope's name and the value with '%' as %25 and ',' as %2C. errc::invalid for any other spelling.
 struct scope_text {
   std::string name;
   std::string value;  // canonical

@@ -59,7 +59,7 @@ void connection::on_events(std::uint32_t events) noexcept {
     peer_gone_ = true;
   if (phase_ != phase::task) return drive();
   // A half-closed client still gets a plain answer; of a stream it would never say that it lost interest.
-  if (peer_gone_ || (ws_->streaming && peer_done_)) ws_->context.cancel();
+  if (peer_gone_ || (ws_->endless() && peer_done_)) ws_->context.cancel();
   if (task_waits_ && (task_waits_to_write_ ? writable_ : readable_)) ws_->ready.notify();
 }
 
@@ -75,7 +75,7 @@ void connection::drive() noexcept {
 
 void connection::drain() noexcept {
   if (phase_ == phase::task) {
-    if (ws_->streaming) ws_->context.cancel();
+    if (ws_->endless()) ws_->context.cancel();
   } else if (phase_ == phase::head && ws_ == nullptr && !readable_) {
     close();
   }

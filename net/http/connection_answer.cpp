@@ -86,7 +86,7 @@ void connection::begin(const response_head& head) {
   if (!start_answer(head, framing, 0, 0)) return;
   w.streaming = true;
   w.chunked_answer = framing == body_framing::chunked;
-  if (peer_done_) w.context.cancel();
+  if (peer_done_ && w.endless()) w.context.cancel();
 }
 
 void connection::end() {

@@ -1,15 +1,16 @@
 // One request and its answer: the whole of what a handler sees of HTTP.
 //
-// This is the narrow interface between `server/` and the HTTP stack; what is behind it (parser, connection, buffers)
-// may be replaced without touching a handler.
+// This is the narrow interface between `server/` and the HTTP stack; what is behind it (parser, connection,
+// buffers) may be replaced without touching a handler.
 //
 // Use it so: either answer() once with a complete answer, or begin(), write() any number of times, end().
-// Read the body before the answer, between pieces of it, or not at all (what is left is drained or the connection is closed).
-// Thread: the core of the connection. Lifetime: until the handler returns; `head()` and its views likewise.
-// Bounds: the body is limited by `limits::body_bytes_max` unless set_body_limit() says otherwise; write() waits while more
-// than `limits::output_buffer_bytes` are unsent, so a handler holds one piece at a time.
-// Failure: write() and read_body() give errc::closed when the peer is gone, errc::timed_out when it makes no progress,
-// errc::too_large for a body over its limit, errc::invalid for broken framing; then the handler just returns.
+// Read the body before the answer, between pieces of it, or not at all (what is left is drained or the
+// connection is closed). Thread: the core of the connection. Lifetime: until the handler returns; `head()`
+// and its views likewise. Bounds: the body is limited by `limits::body_bytes_max` unless set_body_limit()
+// says otherwise; write() waits while more than `limits::output_buffer_bytes` are unsent, so a handler holds
+// one piece at a time. Failure: write() and read_body() give errc::closed when the peer is gone,
+// errc::timed_out when it makes no progress, errc::too_large for a body over its limit, errc::invalid for
+// broken framing; then the handler just returns.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@
 
 namespace syncline::net::http {
 
-// Header lines ready to send ("Name: value\r\n"…). add() drops a value with a control character in it (response splitting).
+// Header lines ready to send ("Name: value\r\n"…). add() drops a value with a control character in it
+// (response splitting).
 class header_block {
  public:
   header_block& add(std::string_view name, std::string_view value);
@@ -63,12 +65,13 @@ class exchange {
   virtual void answer(const response_head& head, std::string_view body) = 0;
   virtual void answer(const response_head& head, shared_bytes body) = 0;
 
-  // A streamed answer: chunked for HTTP/1.1, ended by close for HTTP/1.0. begin() also watches for a peer that goes away
-  // and then cancels context(), so a handler that waits for something else notices.
+  // A streamed answer: chunked for HTTP/1.1, ended by close for HTTP/1.0. begin() also watches for a peer
+  // that goes away and then cancels context(), so a handler that waits for something else notices.
   virtual void begin(const response_head& head) = 0;
   // Copies `piece` into the output, then waits until there is room for the next.
   [[nodiscard]] virtual task<result<void>> write(std::string_view piece) = 0;
-  // Hands everything to the kernel (as far as the peer reads). A piece is otherwise held back until the buffer is worth sending.
+  // Hands everything to the kernel (as far as the peer reads). A piece is otherwise held back until the
+  // buffer is worth sending.
   [[nodiscard]] virtual task<result<void>> flush() = 0;
   virtual void end() = 0;
 

@@ -1,6 +1,7 @@
 // A parsed request head: views into the connection's buffer, valid until the request is answered.
 //
-// Thread: the core of the connection. Bounds: `limits` below. RFC 9110 sections 5 to 9, RFC 9112 sections 2 to 7.
+// Thread: the core of the connection. Bounds: `limits` below. RFC 9110 sections 5 to 9, RFC 9112 sections 2
+// to 7.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@ struct request_head {
   std::string_view path;    // target up to '?', not percent-decoded
   std::string_view query;   // after '?', not decoded
   std::string_view host;
-  std::uint8_t minor = 1;   // HTTP/1.minor
+  std::uint8_t minor = 1;  // HTTP/1.minor
   bool keep_alive = true;
   bool chunked = false;
   bool expect_continue = false;

@@ -1,9 +1,11 @@
-// An HTTP/1.1 server on a group of cores: each core accepts on its own SO_REUSEPORT socket and keeps what it accepted.
+// An HTTP/1.1 server on a group of cores: each core accepts on its own SO_REUSEPORT socket and keeps what it
+// accepted.
 //
-// Thread: made, started and stopped from a thread that is no core. Bounds: everything in `limits`; a connection costs at idle
-// what its buffers give back (docs/http.md), a request in flight its head and one output buffer.
-// Failure: a client that breaks a rule gets problem+json and a closed connection; when descriptors run out accepting pauses
-// for `accept_pause_ms` and resumes; nothing a client sends ends the server.
+// Thread: made, started and stopped from a thread that is no core. Bounds: everything in `limits`; a
+// connection costs at idle what its buffers give back (docs/http.md), a request in flight its head and one
+// output buffer. Failure: a client that breaks a rule gets problem+json and a closed connection; when
+// descriptors run out accepting pauses for `accept_pause_ms` and resumes; nothing a client sends ends the
+// server.
 #pragma once
 
 #include <cstdint>
@@ -19,13 +21,14 @@
 namespace syncline::net::http {
 
 struct limits {
-  std::uint32_t header_bytes_max = 16 * 1024;       // request line and headers together: 431
-  std::uint32_t target_bytes_max = 8 * 1024;        // 414
-  std::uint32_t header_count_max = 100;             // 431
-  std::uint64_t body_bytes_max = 1024 * 1024;       // 413; a route may set its own
-  std::uint32_t output_buffer_bytes = 64 * 1024;    // unsent bytes before write() waits
-  std::uint32_t connections_max = 20000;            // per server; one more gets 503 and is closed
-  std::uint32_t pipeline_requests_max = 64;         // answered from one read before others on the core have their turn
+  std::uint32_t header_bytes_max = 16 * 1024;     // request line and headers together: 431
+  std::uint32_t target_bytes_max = 8 * 1024;      // 414
+  std::uint32_t header_count_max = 100;           // 431
+  std::uint64_t body_bytes_max = 1024 * 1024;     // 413; a route may set its own
+  std::uint32_t output_buffer_bytes = 64 * 1024;  // unsent bytes before write() waits
+  std::uint32_t connections_max = 20000;          // per server; one more gets 503 and is closed
+  std::uint32_t pipeline_requests_max =
+      64;  // answered from one read before others on the core have their turn
   std::uint32_t header_timeout_ms = 10000;          // from first byte to complete head: 408
   std::uint32_t idle_timeout_ms = 75000;            // between requests
   std::uint32_t body_progress_timeout_ms = 15000;   // no byte of the body for this long: 408
@@ -43,13 +46,14 @@ struct server_options {
   limits limit;
 };
 
-// RFC 9457. `type` is a stable URI reference such as "/problems/unknown-column"; `detail` says what and where.
+// RFC 9457. `type` is a stable URI reference such as "/problems/unknown-column"; `detail` says what and
+// where.
 struct problem {
   int status = 500;
   std::string_view type;
   std::string_view title;
   std::string detail;
-  std::string extra;  // more JSON members, each with a leading comma: `,"column":"name"`
+  std::string extra;                // more JSON members, each with a leading comma: `,"column":"name"`
   std::uint32_t retry_after_s = 0;  // sends Retry-After when not 0
 };
 void answer_problem(exchange& x, const problem& what);
@@ -62,8 +66,9 @@ class server {
   // Binds (errc::down with the reason when the address is taken) and accepts.
   [[nodiscard]] result<void> start();
   [[nodiscard]] std::uint16_t port() const noexcept;
-  // Drain: stop accepting, close idle connections, let requests finish (streams see draining() and their context is cancelled
-  // when they wait), answer with `Connection: close`; after `deadline_ms` close what is left. Blocks; true when all ended by themselves.
+  // Drain: stop accepting, close idle connections, let requests finish (streams see draining() and their
+  // context is cancelled when they wait), answer with `Connection: close`; after `deadline_ms` close what is
+  // left. Blocks; true when all ended by themselves.
   bool drain(std::uint32_t deadline_ms);
   [[nodiscard]] std::uint64_t connections() const noexcept;
 

@@ -52,6 +52,11 @@ struct workspace {
   bool counted = false;  // in the metrics
   body_problem body_failed = body_problem::none;
 
+  // A stream that goes on until its client or the drain ends it. An upload (work class bulk) streams its
+  // report too, but ends by itself: a drain lets it finish, and a client that shut down its sending side
+  // still wants the answer.
+  [[nodiscard]] bool endless() const noexcept { return streaming && context.work() != work_class::bulk; }
+
   // Before each request; buffers stay.
   void begin_request(steady_time now, std::uint64_t body_bytes_max) noexcept {
     context.reset();

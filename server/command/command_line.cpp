@@ -66,9 +66,9 @@ void add_server_commands(CLI::App& app, asked& what) {
 
 void add_database_commands(CLI::App& app, asked& what) {
   CLI::App& look = add_command(
-      app, what, "introspect", "Write the resources of a config for the tables of a database",
+      app, what, "introspect", "Write a config for the tables of a database",
       [&what] { return introspect(what.introspect); },
-      "Example:\n  syncline introspect --db app.db > resources.json");
+      "Example:\n  syncline introspect --db app.db > syncline.json");
   look.add_option("--db", what.introspect, "The SQLite file")->required()->type_name("FILE");
 
   CLI::App& move = add_command(

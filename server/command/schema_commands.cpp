@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "storage/row_json.h"
 #include "storage/sqlite/connection.h"
 #include "storage/sqlite/schema.h"
 
@@ -54,7 +55,11 @@ int introspect(const std::string& database) {
   if (!db) return fail(kCommand, database, db.error());
   const auto text = sqlite::introspect(*db);
   if (!text) return fail(kCommand, database, text.error());
-  fmt::print("{}{}", *text, text->ends_with('\n') ? "" : "\n");
+  // A whole config, so that `serve` takes it as it is.
+  std::string path;
+  storage::append_json_string(database, path);
+  fmt::print("{{\n\"storage\": {{ \"sqlite\": {{ \"path\": {} }} }},\n\"resources\":\n{}{}}}\n", path, *text,
+             text->ends_with('\n') ? "" : "\n");
   return 0;
 }
 

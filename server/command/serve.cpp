@@ -32,6 +32,7 @@ sigset_t stop_signals() {
 // Before any thread starts, so that all inherit it and signals come to sigwait() alone.
 sigset_t block_signals() {
   std::signal(SIGPIPE, SIG_IGN);  // a peer that is gone is an error of its write
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may not grow (ulimit -f)
   sigset_t out = stop_signals();
   sigaddset(&out, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &out, nullptr);

@@ -1,8 +1,9 @@
 // A SQLite connection and its prepared statements, as thin as RAII allows.
 //
-// Thread: one at a time (opened NOMUTEX). Not for a core: every call may block on the disk or on another process's lock.
-// Failure: result<>; sqlite_error() maps SQLite's codes to ours: FULL → disk_full, BUSY/LOCKED → locked, CORRUPT/NOTADB → corrupt,
-// CONSTRAINT → conflict (the text says which), IOERR/CANTOPEN → down, SCHEMA → schema_mismatch, READONLY/others → internal with SQLite's text.
+// Thread: one at a time (opened NOMUTEX). Not for a core: every call may block on the disk or on another
+// process's lock. Failure: result<>; sqlite_error() maps SQLite's codes to ours: FULL → disk_full,
+// BUSY/LOCKED → locked, CORRUPT/NOTADB → corrupt, CONSTRAINT → conflict (the text says which), IOERR/CANTOPEN
+// → down, SCHEMA → schema_mismatch, READONLY/others → internal with SQLite's text.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,8 @@
 
 namespace syncline::storage::sqlite {
 
-// "name" with quotes doubled: for identifiers from the config or the schema, the only text that is ever put into SQL.
+// "name" with quotes doubled: for identifiers from the config or the schema, the only text that is ever put
+// into SQL.
 [[nodiscard]] std::string quoted(std::string_view identifier);
 // 'text' with quotes doubled.
 [[nodiscard]] std::string literal(std::string_view text);
@@ -93,21 +95,26 @@ class connection {
   connection& operator=(connection&& other) noexcept;
   ~connection();
 
-  // Opens, sets WAL (unless read-only), synchronous, foreign_keys on, busy timeout, trusted_schema (off for readers; writers need it on, since
-  // the triggers of a keyword index write to FTS5), and checks that the database is UTF-8.
+  // Opens, sets WAL (unless read-only), synchronous, foreign_keys on, busy timeout, trusted_schema (off for
+  // readers; writers need it on, since
+  // the owner's own triggers may write to FTS5), and checks that the
+  // database is UTF-8.
   [[nodiscard]] static net::result<connection> open(const connection_options& options);
   [[nodiscard]] sqlite3* get() const noexcept { return db_; }
   explicit operator bool() const noexcept { return db_ != nullptr; }
 
   [[nodiscard]] net::result<void> exec(std::string_view sql);
   [[nodiscard]] net::result<statement> prepare(std::string_view sql);
-  // Prepared once per text and kept; the reference is valid until the cache is emptied, that is, until the next cached() call that finds it full.
+  // Prepared once per text and kept; the reference is valid until the cache is emptied, that is, until the
+  // next cached() call that finds it full.
   [[nodiscard]] net::result<statement*> cached(const std::string& sql);
   void drop_cached() noexcept;
   // One value of a one-row query; errc::not_found when there is no row.
   [[nodiscard]] net::result<std::int64_t> query_int(std::string_view sql);
   [[nodiscard]] net::result<std::string> query_text(std::string_view sql);
-  [[nodiscard]] net::error error(int code, std::string_view doing) const { return sqlite_error(db_, code, doing); }
+  [[nodiscard]] net::error error(int code, std::string_view doing) const {
+    return sqlite_error(db_, code, doing);
+  }
 
  private:
   sqlite3* db_ = nullptr;

@@ -95,6 +95,9 @@ net::result<void> migration::forget(const resource_state& other) {
   if (auto dropped = replace({}, feed_trigger_names(other.name)); !dropped) return dropped;
   if (auto dropped = replace({}, search_trigger_names(other.name), search_table_name(gone)); !dropped)
     return dropped;
+  if (auto emptied = run_once(fmt::format("DELETE FROM syncline_search_dirty WHERE resource={}", other.id));
+      !emptied)
+    return emptied;
   if (auto emptied = run_once(fmt::format("DELETE FROM syncline_feed WHERE resource={}", other.id)); !emptied)
     return emptied;
   // The row stays: should the resource come back, its incarnation must be a new one.
@@ -160,7 +163,7 @@ net::result<void> migration::resource_of_catalog(const resource& of) {
     rows_left = true;
   }
 
-  const std::vector<named_sql> search = search_objects(of, *shape);
+  const std::vector<named_sql> search = search_objects(of, *shape, row->id);
   std::vector<std::string> search_names = search_trigger_names(of.name);
   search_names.push_back(search_table_name(of));
   auto search_unchanged = same(search, search_names);
@@ -168,6 +171,9 @@ net::result<void> migration::resource_of_catalog(const resource& of) {
   // A table that lost its feed triggers was swapped or restored, so its words are not to be trusted either.
   if (!*search_unchanged || (!*unchanged && !search.empty())) {
     if (auto replaced = replace(search, search_names, search_table_name(of)); !replaced) return replaced;
+    if (auto emptied = run_once(fmt::format("DELETE FROM syncline_search_dirty WHERE resource={}", row->id));
+        !emptied)
+      return emptied;
     search_left = !search.empty();
   }
 

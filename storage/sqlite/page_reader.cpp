@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "perf/log.h"
+#include "perf/metrics.h"
 #include "storage/sqlite/feed_front.h"
 #include "storage/sqlite/generation.h"
 #include "storage/sqlite/snapshot.h"
@@ -48,6 +50,9 @@ class page_reading {
   net::result<bool> find_row(const open_part& part, std::span<const cell> key, change& out);
   net::result<void> scan();
   net::result<bool> scan_part();
+  // A row that another program stored in a form the declaration does not know: it is sent to nobody until it
+  // is mended, which makes a new entry, and everything else goes on.
+  [[nodiscard]] static bool leave_out(const net::error& why);
   // True when the row that was just appended does not fit any more; it is taken back.
   bool too_much(std::size_t bytes_before);
   [[nodiscard]] bool not_begun(std::uint32_t part) const;
@@ -232,6 +237,16 @@ bool page_reading::too_much(std::size_t bytes_before) {
   return true;
 }
 
+bool page_reading::leave_out(const net::error& why) {
+  static const perf::counter left_out = perf::metrics::add_counter(
+      "syncline_sync_rows_left_out_total",
+      "Stored rows that fit no declaration and are not sent, each time one is met");
+  if (why.code != net::errc::schema_mismatch) return false;
+  left_out.add();
+  perf::log_warn("a stored row is left out of sync", {{"why", why.text()}});
+  return true;
+}
+
 net::result<bool> page_reading::find_row(const open_part& part, std::span<const cell> key, change& out) {
   auto s = db_.cached(part.lookup_sql);
   if (!s) return s.error();
@@ -242,6 +257,7 @@ net::result<bool> page_reading::find_row(const open_part& part, std::span<const 
   if (code == SQLITE_DONE) return false;
   if (code != SQLITE_ROW) return db_.error(code, "reading a changed row");
   auto at = part.plan->whole_row().append(*row, page_.bytes);
+  if (!at && leave_out(at.error())) return false;
   if (!at) return at.error();
   out.put = true;
   out.key_at = at->key_at;
@@ -303,15 +319,28 @@ net::result<bool> page_reading::scan_part() {
   if (part.scoped) rows->bind(1, part.scope);
   rows->bind(2, static_cast<std::int64_t>(limits_.rows_max) + 1);
   bind_key(*rows, 3, after);
-  // One row more than fits in any page is asked for, so DONE means that the part has ended.
-  for (;;) {
+  // One row more than fits in any page is asked for, so DONE before that many means that the part has ended.
+  bool moved = false;
+  for (std::uint32_t stepped = 0;; ++stepped) {
     const int code = rows->step();
-    if (code == SQLITE_DONE) return true;
+    if (code == SQLITE_DONE && stepped > limits_.rows_max && !moved)
+      return net::error(net::errc::schema_mismatch, "too many rows in a row whose key fits no declaration",
+                        part.what->of->name);
+    if (code == SQLITE_DONE) return stepped <= limits_.rows_max;
     if (code != SQLITE_ROW) return db_.error(code, "scanning rows");
     if (!has_room()) return false;
     const std::size_t bytes_before = page_.bytes.size();
     auto place = plan.whole_row().append(*rows, page_.bytes);
-    if (!place) return place.error();
+    if (!place) {
+      if (!leave_out(place.error())) return place.error();
+      std::string key;
+      // Without a key there is no place to go on from; such a row costs its page nothing but the look.
+      if (plan.whole_row().append_key(*rows, key)) {
+        at.begun = moved = true;
+        at.after_key = std::move(key);
+      }
+      continue;
+    }
     change made;
     made.of = part.what->of;
     made.put = true;
@@ -321,7 +350,7 @@ net::result<bool> page_reading::scan_part() {
     made.row_size = place->json_size;
     page_.changes.push_back(made);
     if (too_much(bytes_before)) return false;
-    at.begun = true;
+    at.begun = moved = true;
     at.after_key = page_.key(made);
   }
 }

@@ -5,8 +5,8 @@
 // follows the feed from the cursor's seq, so that the position moves with the client, and then scans rows by
 // key. Changes of parts whose scan has not begun are left out: the scan will meet them. Thread: that of the
 // connection. Bound: the page's limits, and kEntriesMax feed entries looked at for one page; `next` then
-// stands short of the watermark. Failure: result<>; a row that cannot be encoded stops the page with
-// errc::corrupt that names it, since leaving it out would be silent loss.
+// stands short of the watermark. Failure: result<>; a row that another program stored in a form
+// which fits no declaration is left out, logged and counted, and sent when it is mended.
 //
 // Invariants
 //  1. Whoever keeps puts and removes of pages 1…n and resumes from next of page n misses nothing that was

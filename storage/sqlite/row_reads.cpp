@@ -197,22 +197,4 @@ net::result<rows> read_by_columns(connection& db, const table_plans& plans, cons
   return out;
 }
 
-net::result<std::optional<idempotency>> read_idempotency(connection& db, const std::string& key) {
-  auto prepared =
-      db.cached("SELECT fingerprint, lines_done, saved, complete FROM syncline_idempotency WHERE key=?1");
-  if (!prepared) return prepared.error();
-  const statement_use row(**prepared);
-  row->bind(1, std::string_view(key));
-  const int code = row->step();
-  if (code == SQLITE_DONE) return std::optional<idempotency>();
-  if (code != SQLITE_ROW) return db.error(code, "reading an idempotency record");
-  idempotency out;
-  out.key = key;
-  out.fingerprint = static_cast<std::uint64_t>(row->integer(0));
-  out.lines_done = static_cast<std::uint64_t>(row->integer(1));
-  out.saved = row->text(2);
-  out.complete = row->integer(3) != 0;
-  return std::optional<idempotency>(std::move(out));
-}
-
 }  // namespace syncline::storage::sqlite

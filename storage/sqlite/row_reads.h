@@ -1,9 +1,9 @@
-// Reading rows on a connection: by key, in key order, by other columns; and what an Idempotency-Key did.
+// Reading rows on a connection: by key, in key order, by other columns.
 //
 // Each function reads in one read transaction and builds its answer with the one encoder. Not for the feed
 // (page_reader.h). Thread: that of the connection. Bound: `limit` rows, kAnswerBytesMax of a list; a list
 // that is cut says `more`. Failure: result<>; errc::invalid for a key or scope that does not fit the
-// declaration, errc::corrupt for a row that does not.
+// declaration, errc::schema_mismatch for a row that does not.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,6 @@ inline constexpr std::size_t kSearchWordsMax = 16;
 [[nodiscard]] net::result<rows> read_by_columns(connection& db, const table_plans& plans, const resource& of,
                                                 const std::vector<std::size_t>& by,
                                                 const std::vector<std::string>& keys, std::uint32_t rows_max);
-[[nodiscard]] net::result<std::optional<idempotency>> read_idempotency(connection& db,
-                                                                       const std::string& key);
 
 // Client words as an FTS5 expression: each a quoted string, all must match, the last as a prefix; empty when
 // there are none.

@@ -1,11 +1,12 @@
 #include "storage/sqlite/row_writer.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include <fmt/format.h>
 
 #include "storage/row_reader.h"
+#include "storage/sqlite/constraint_error.h"
+#include "storage/sqlite/idempotency_records.h"
 
 namespace syncline::storage::sqlite {
 
@@ -29,43 +30,6 @@ bool single_row(write_kind kind) noexcept {
          kind == write_kind::remove;
 }
 
-// "UNIQUE constraint failed: users.email, users.org" names columns; a client knows them without the table.
-std::string columns_in(std::string_view message) {
-  const std::size_t colon = message.find(": ");
-  if (colon == std::string_view::npos) return std::string(message);
-  std::string out;
-  std::string_view rest = message.substr(colon + 2);
-  while (!rest.empty()) {
-    const std::size_t comma = rest.find(", ");
-    std::string_view one = rest.substr(0, comma);
-    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 2);
-    if (const std::size_t dot = one.rfind('.'); dot != std::string_view::npos) one = one.substr(dot + 1);
-    if (!out.empty()) out += ", ";
-    out += one;
-  }
-  return out;
-}
-
-net::error constraint_error(int extended, std::string_view message) {
-  switch (extended) {
-    case SQLITE_CONSTRAINT_PRIMARYKEY:
-    case SQLITE_CONSTRAINT_ROWID:
-    case SQLITE_CONSTRAINT_UNIQUE:
-      return {net::errc::conflict, "a value that must be unique is taken", columns_in(message)};
-    case SQLITE_CONSTRAINT_FOREIGNKEY:
-      return {net::errc::conflict,
-              "a row that this one refers to does not exist, or others still refer to this one"};
-    case SQLITE_CONSTRAINT_NOTNULL:
-      return {net::errc::invalid, "a column may not be NULL", columns_in(message)};
-    case SQLITE_CONSTRAINT_CHECK:
-      return {net::errc::invalid, "a check of the table failed", columns_in(message)};
-    case SQLITE_CONSTRAINT_DATATYPE:
-      return {net::errc::invalid, "a value does not fit its column", columns_in(message)};
-    default:  // RAISE() in a trigger of the owner: its text is meant for whoever writes
-      return {net::errc::conflict, "the database refuses the row", std::string(message)};
-  }
-}
-
 // Whether a stored value and a new one are the same for a client; a number may be stored as integer or real.
 bool same_value(const cell& stored, const cell& made) noexcept {
   using kind = cell::kind;
@@ -87,11 +51,6 @@ bool same_value(const cell& stored, const cell& made) noexcept {
   }
 }
 
-std::int64_t unix_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 }  // namespace
 
 net::result<void> row_writer::simple(const char* sql) {
@@ -109,38 +68,47 @@ bool row_writer::deferred_keys_open() const noexcept {
          open != 0;
 }
 
-net::result<write_outcome> row_writer::run(const write_batch& batch, bool several) {
-  if (batch.of->view) return net::error(net::errc::unsupported, "a view cannot be written", batch.of->name);
-  if (auto begun = simple("SAVEPOINT syncline_batch"); !begun) return begun.error();
-  auto outcome = [&]() -> net::result<write_outcome> {
-    if (auto fresh = check_remembered(batch); !fresh) return fresh.error();
-    auto made = run_rows(batch, false);
-    if (!made) return made;
-    if (several || !deferred_keys_open()) return made;
-    // Some row left a deferred foreign key open, which would fail the commit of everyone: find it by running
-    // each row alone.
-    if (auto undone = simple("ROLLBACK TO syncline_batch"); !undone) return undone.error();
-    return run_rows(batch, true);
-  }();
-
-  bool keep = outcome.has_value() && !batch.dry_run;
-  if (outcome) {
-    const bool any_rejected = std::any_of(outcome->rows.begin(), outcome->rows.end(),
-                                          [](const row_result& r) { return r.what == fate::rejected; });
-    if (any_rejected && batch.all_or_nothing) {
-      keep = false;
-      for (row_result& r : outcome->rows)
-        if (r.what != fate::rejected) r.what = fate::skipped;
-    }
-    if (any_rejected && single_row(batch.kind)) keep = false;
-    if (keep && batch.remember)
-      if (auto saved = remember(*batch.remember); !saved) outcome = saved.error();
-  }
+row_writer::ending row_writer::run(const write_batch& batch, bool several, bool each_alone) {
+  if (batch.of->view) return {net::error(net::errc::unsupported, "a view cannot be written", batch.of->name)};
+  const bool nested = batch.row_count <= kSavepointRowsMax;
+  if (nested)
+    if (auto begun = simple("SAVEPOINT syncline_batch"); !begun) return {begun.error()};
+  bool keep = false;
+  ending out{run_batch(batch, each_alone, keep)};
   // The transaction itself may be gone (full disk, a trigger's RAISE(ROLLBACK)); the writer sees that.
-  if (sqlite3_get_autocommit(db_.get()) != 0) return outcome;
-  if (!keep || !outcome)
-    if (auto undone = simple("ROLLBACK TO syncline_batch"); !undone) return undone.error();
-  if (auto released = simple("RELEASE syncline_batch"); !released) return released.error();
+  if (sqlite3_get_autocommit(db_.get()) != 0) return out;
+  if (keep && !several && deferred_keys_open()) {
+    out.what = aftermath::again_alone;
+    return out;
+  }
+  if (!nested) {
+    out.what = keep ? aftermath::kept : aftermath::undo_all;
+    return out;
+  }
+  if (!keep)
+    if (auto undone = simple("ROLLBACK TO syncline_batch"); !undone)
+      return {undone.error(), aftermath::undo_all};
+  if (auto released = simple("RELEASE syncline_batch"); !released)
+    return {released.error(), aftermath::undo_all};
+  return out;
+}
+
+net::result<write_outcome> row_writer::run_batch(const write_batch& batch, bool each_alone, bool& keep) {
+  if (batch.remember && single_row(batch.kind))
+    if (auto fresh = refuse_repeated(db_, *batch.remember); !fresh) return fresh.error();
+  auto outcome = run_rows(batch, each_alone);
+  if (!outcome) return outcome;
+  const bool any_rejected = std::any_of(outcome->rows.begin(), outcome->rows.end(),
+                                        [](const row_result& r) { return r.what == fate::rejected; });
+  if (any_rejected && batch.all_or_nothing)
+    for (row_result& r : outcome->rows)
+      if (r.what != fate::rejected) r.what = fate::skipped;
+  keep = !batch.dry_run && !(any_rejected && (batch.all_or_nothing || single_row(batch.kind)));
+  if (!keep || !batch.remember) return outcome;
+  if (auto saved = remember(db_, *batch.remember); !saved) {
+    keep = false;
+    return saved.error();
+  }
   return outcome;
 }
 
@@ -469,39 +437,6 @@ net::result<void> row_writer::read_back(const table_plan& plan, const std::strin
   if (!at) return at.error();
   into.json_at = at->json_at;
   into.json_size = at->json_size;
-  return {};
-}
-
-net::result<void> row_writer::check_remembered(const write_batch& batch) {
-  if (!batch.remember || !single_row(batch.kind)) return {};
-  auto s = db_.cached("SELECT fingerprint, complete FROM syncline_idempotency WHERE key=?1");
-  if (!s) return s.error();
-  const statement_use row(**s);
-  row->bind(1, std::string_view(batch.remember->key));
-  const int code = row->step();
-  if (code == SQLITE_DONE) return {};
-  if (code != SQLITE_ROW) return db_.error(code, "reading an idempotency record");
-  const bool other = static_cast<std::uint64_t>(row->integer(0)) != batch.remember->fingerprint;
-  if (!other && row->integer(1) == 0) return {};
-  return net::error(net::errc::conflict, "idempotency-key",
-                    other ? "the key was used for another request" : "the request was done before");
-}
-
-net::result<void> row_writer::remember(const idempotency& record) {
-  auto s = db_.cached(
-      "INSERT INTO syncline_idempotency(key, fingerprint, lines_done, saved, complete, created_at) "
-      "VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(key) DO UPDATE SET fingerprint=excluded.fingerprint, "
-      "lines_done=excluded.lines_done, saved=excluded.saved, complete=excluded.complete");
-  if (!s) return s.error();
-  const statement_use once(**s);
-  once->bind(1, std::string_view(record.key));
-  once->bind(2, static_cast<std::int64_t>(record.fingerprint));
-  once->bind(3, static_cast<std::int64_t>(record.lines_done));
-  once->bind(4, std::string_view(record.saved));
-  once->bind(5, record.complete ? std::int64_t{1} : std::int64_t{0});
-  once->bind(6, unix_seconds());
-  if (const int code = once->step(); code != SQLITE_DONE)
-    return db_.error(code, "saving an idempotency record");
   return {};
 }
 

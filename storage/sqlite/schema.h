@@ -1,19 +1,28 @@
-// What Syncline puts beside the tables in a SQLite file, and whether what it finds there fits the declaration.
+// What Syncline puts beside the tables in a SQLite file, and whether what it finds there fits the
+// declaration.
 //
-// `migrate` creates the feed and the triggers and numbers existing rows in batches; `remove` takes all of it away again. The triggers build exactly the
-// key and scope texts of key.h. docs/sync.md lists what SQLite hides from triggers and what these do about it.
-// Thread: a blocking one, with a connection of its own. Bound: one transaction numbers at most `kNumberBatchRows` rows.
-// Failure: result<>; a difference between table and declaration is errc::schema_mismatch with one line per difference in `detail`.
+// `migrate` creates the feed and the triggers and numbers existing rows in batches; `remove` takes all of it
+// away again. The triggers build exactly the key and scope texts of key.h. docs/sync.md lists what SQLite
+// hides from triggers and what these do about it. Thread: a blocking one, with a connection of its own.
+// Bound: one transaction numbers at most `kNumberBatchRows` rows. Failure: result<>; a difference between
+// table and declaration is errc::schema_mismatch with one line per difference in `detail`.
 //
 // Tables (all named syncline_*)
-//   syncline_clock(id=1, seq, horizon)                     one row; bumped inside each writing transaction, so seq is in commit order
+//   syncline_clock(id=1, seq, horizon)
+//        one row; bumped inside each writing transaction, so seq is in commit order
 //   syncline_feed(seq PRIMARY KEY, resource, scope, key, gone_at)
-//        UNIQUE (resource, scope, key): only the latest entry of a place is kept; INDEX (resource, scope, seq)
-//        gone_at: unix seconds at which a trigger believed that the row left this place, a hint for the purge; NULL otherwise
-//   syncline_resource(id PRIMARY KEY, name UNIQUE, incarnation, declaration, identity)   id is what syncline_feed.resource holds
+//        UNIQUE (resource, scope, key): only the latest entry of a place is kept
+//        INDEX (resource, scope, seq)
+//        gone_at: unix seconds at which a trigger believed that the row left this place, a hint for the
+//        purge; NULL otherwise
+//   syncline_resource(id PRIMARY KEY, name UNIQUE, incarnation, declaration, identity)
+//        id is what syncline_feed.resource holds
 //   syncline_generation(number PRIMARY KEY AUTOINCREMENT, id, first_seq, created_at)
 //   syncline_idempotency(key PRIMARY KEY, fingerprint, lines_done, saved, complete, created_at)
-//   syncline_search_<resource>                             FTS5 over the declared columns, rowid = the table's rowid
+//   syncline_search_<resource>
+//        FTS5 over the declared columns, rowid = the table's rowid
+//   syncline_search_dirty(resource, docid)
+//        rowids that triggers noted and search_refresh.h has not yet brought into the keyword index
 #pragma once
 
 #include <cstdint>
@@ -30,15 +39,18 @@ namespace syncline::storage::sqlite {
 inline constexpr std::uint32_t kNumberBatchRows = 2000;
 inline constexpr std::int64_t kTombstoneDays = 30;
 
-// The statements that make the common tables and those of one resource, in order; deterministic, so that they can be compared with what is there.
+// The statements that make the common tables and those of one resource, in order; deterministic, so that they
+// can be compared with what is there.
 struct named_sql {
   std::string name;  // of the object in sqlite_schema
   std::string sql;
 };
 [[nodiscard]] std::vector<named_sql> common_objects();
-[[nodiscard]] net::result<std::vector<named_sql>> resource_objects(connection& db, const resource& of, std::int64_t resource_id);
+[[nodiscard]] net::result<std::vector<named_sql>> resource_objects(connection& db, const resource& of,
+                                                                   std::int64_t resource_id);
 
-// Compares the tables with the declaration and fills column::nullable and has_default. All differences in one error.
+// Compares the tables with the declaration and fills column::nullable and has_default. All differences in one
+// error.
 [[nodiscard]] net::result<void> fit_to_schema(connection& db, catalog& all);
 
 struct migrate_report {
@@ -47,10 +59,12 @@ struct migrate_report {
   std::vector<std::string> resources_restarted;  // their triggers or identity had changed: incarnation bumped
 };
 using migrate_progress = std::function<void(std::string_view resource, std::uint64_t rows_done)>;
-[[nodiscard]] net::result<migrate_report> migrate(connection& db, catalog& all, bool dry_run, const migrate_progress& progress = {});
+[[nodiscard]] net::result<migrate_report> migrate(connection& db, catalog& all, bool dry_run,
+                                                  const migrate_progress& progress = {});
 [[nodiscard]] net::result<migrate_report> remove(connection& db, const catalog& all, bool dry_run);
 // True when every object is there with our text; false when migrate is needed (names in `missing`).
-[[nodiscard]] net::result<bool> is_migrated(connection& db, const catalog& all, std::vector<std::string>& missing);
+[[nodiscard]] net::result<bool> is_migrated(connection& db, const catalog& all,
+                                            std::vector<std::string>& missing);
 
 // The rows of syncline_resource for the catalog, by ordinal.
 struct resource_row {
@@ -59,20 +73,26 @@ struct resource_row {
 };
 [[nodiscard]] net::result<std::vector<resource_row>> resource_rows(connection& db, const catalog& all);
 
-// Compares tables with the feed: rows without their entries, and entries that say "present" (gone_at NULL) for rows that are not there. `repair` enters them again.
+// Compares tables with the feed: rows without their entries, and entries that say "present" (gone_at NULL)
+// for rows that are not there. `repair` enters them again.
 struct check_report {
   std::uint64_t rows_checked = 0, entries_checked = 0;
   std::uint64_t missing_entries = 0, wrong_hints = 0, unknown_resources = 0;
   std::vector<std::string> examples;  // at most 20
-  [[nodiscard]] bool clean() const { return missing_entries == 0 && wrong_hints == 0 && unknown_resources == 0; }
+  [[nodiscard]] bool clean() const {
+    return missing_entries == 0 && wrong_hints == 0 && unknown_resources == 0;
+  }
 };
 [[nodiscard]] net::result<check_report> check_feed(connection& db, const catalog& all, bool repair);
 
-// Deletes entries whose row is gone for longer than `older_than_s`, at most `limit`, and moves the horizon, in one transaction. Entries whose row
-// is found after all get gone_at NULL instead. Returns how many were deleted.
-[[nodiscard]] net::result<std::uint64_t> purge_tombstones(connection& db, const catalog& all, std::int64_t older_than_s, std::uint32_t limit);
+// Deletes entries whose row is gone for longer than `older_than_s`, at most `limit`, and moves the horizon,
+// in one transaction. Entries whose row is found after all get gone_at NULL instead. Returns how many were
+// deleted.
+[[nodiscard]] net::result<std::uint64_t> purge_tombstones(connection& db, const catalog& all,
+                                                          std::int64_t older_than_s, std::uint32_t limit);
 
-// Writes the `resources` object of a config for the tables of an existing file (JSON text, two-space indent); notes about what was left out as // comments.
+// Writes the `resources` object of a config for the tables of an existing file (JSON text, two-space indent);
+// notes about what was left out as // comments.
 [[nodiscard]] net::result<std::string> introspect(connection& db);
 
 }  // namespace syncline::storage::sqlite

@@ -35,6 +35,9 @@ std::vector<named_sql> common_objects() {
        "NULL, saved BLOB NOT NULL, complete INTEGER NOT NULL, created_at INTEGER NOT NULL)"},
       {"syncline_idempotency_age",
        "CREATE INDEX syncline_idempotency_age ON syncline_idempotency(created_at)"},
+      {"syncline_search_dirty",
+       "CREATE TABLE syncline_search_dirty(resource INTEGER, docid INTEGER, PRIMARY KEY(resource, docid)) "
+       "WITHOUT ROWID"},
   };
 }
 
@@ -47,7 +50,7 @@ net::result<std::vector<named_sql>> resource_objects(connection& db, const resou
                       fmt::format("resource {}: {} is no table", of.name, of.table));
   auto out = feed_triggers(db, of, *shape, resource_id);
   if (!out) return out.error();
-  for (named_sql& object : search_objects(of, *shape)) out->push_back(std::move(object));
+  for (named_sql& object : search_objects(of, *shape, resource_id)) out->push_back(std::move(object));
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "storage/sqlite/generation.h"
+#include "storage/sqlite/idempotency_records.h"
 #include "storage/sqlite/page_reader.h"
 #include "storage/sqlite/reader_threads.h"
 #include "storage/sqlite/row_reads.h"
@@ -60,7 +61,6 @@ class sqlite_store final : public store {
   void stop() override;
 
  private:
-  net::result<connection> open_writer();
   net::result<void> prepare(connection& db);
   void add_gauges();
 
@@ -75,16 +75,6 @@ class sqlite_store final : public store {
   std::unique_ptr<watcher> watcher_;
   std::vector<std::uint64_t> gauges_;
 };
-
-net::result<connection> sqlite_store::open_writer() {
-  connection_options how;
-  how.path = shared_.options.path;
-  how.synchronous = shared_.options.synchronous;
-  how.cache_kb = shared_.options.cache_kb;
-  how.busy_timeout_ms = static_cast<int>(shared_.options.busy_timeout_ms);
-  how.statements_max = 1024;
-  return connection::open(how);
-}
 
 // Fits, migrates or checks, and records that a new run continues the feed.
 net::result<void> sqlite_store::prepare(connection& db) {
@@ -117,11 +107,9 @@ net::result<void> sqlite_store::prepare(connection& db) {
 }
 
 net::result<void> sqlite_store::open() {
-  auto db = open_writer();
+  auto db = writer::open_connection(shared_.options);
   if (!db) return db.error();
   if (auto prepared = prepare(*db); !prepared) return prepared;
-  // After a checkpoint the log is cut to this size instead of keeping its largest.
-  if (auto set = db->exec("PRAGMA journal_size_limit=67108864"); !set) return set;
   writer_ = std::make_unique<writer>(shared_, std::move(*db));
   readers_ = std::make_unique<reader_threads>(shared_);
   watcher_ = std::make_unique<watcher>(shared_, *writer_);

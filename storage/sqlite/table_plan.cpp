@@ -95,17 +95,23 @@ row_select::row_select(const resource& of, const projection& what) : of_(&of), e
   head_ = fmt::format("SELECT {} FROM {}", column_list(of, columns), quoted(of.table));
 }
 
-net::result<row_select::place> row_select::append(const statement& row, std::string& bytes) const {
+net::result<void> row_select::append_key(const statement& row, std::string& bytes) const {
   const std::size_t before = bytes.size();
-  place at;
-  at.key_at = static_cast<std::uint32_t>(before);
   for (std::size_t i = 0; i < key_columns_.size(); ++i) {
     if (i > 0) bytes += ',';
     if (append_key_part(of_->columns[of_->key[i]].type, row.column(key_columns_[i]), bytes)) continue;
     bytes.resize(before);
-    return net::error(net::errc::corrupt, "a stored key does not fit its declared type",
+    return net::error(net::errc::schema_mismatch, "a stored key does not fit its declared type",
                       of_->name + "." + of_->columns[of_->key[i]].name);
   }
+  return {};
+}
+
+net::result<row_select::place> row_select::append(const statement& row, std::string& bytes) const {
+  const std::size_t before = bytes.size();
+  place at;
+  at.key_at = static_cast<std::uint32_t>(before);
+  if (auto key = append_key(row, bytes); !key) return key.error();
   at.key_size = static_cast<std::uint32_t>(bytes.size() - before);
   at.json_at = static_cast<std::uint32_t>(bytes.size());
 
@@ -117,7 +123,10 @@ net::result<row_select::place> row_select::append(const statement& row, std::str
   const std::span<cell> cells = width > kInline ? std::span<cell>(many) : std::span<cell>(few.data(), width);
   for (std::size_t i = 0; i < width; ++i) cells[i] = row.column(static_cast<int>(i));
   if (auto encoded = encoder_.append(cells, bytes); !encoded) {
+    // Not `corrupt`, which is said of the file: a row of another program's making is wrong, everything else
+    // goes on.
     net::error why = encoded.error();
+    why.code = net::errc::schema_mismatch;
     why.detail += fmt::format(" (row {} of {})", bytes.substr(at.key_at, at.key_size), of_->name);
     bytes.resize(before);
     return why;

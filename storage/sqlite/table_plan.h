@@ -30,6 +30,9 @@ class row_select {
  public:
   row_select(const resource& of, const projection& what);
   [[nodiscard]] const std::string& head() const noexcept { return head_; }  // `SELECT … FROM "table"`
+  // Appends the canonical key of the statement's row. errc::schema_mismatch when what is stored does not fit
+  // the declaration.
+  [[nodiscard]] net::result<void> append_key(const statement& row, std::string& bytes) const;
   // Appends the canonical key and then the JSON of the statement's row; `bytes` is as before when it fails.
   struct place {
     std::uint32_t key_at = 0, key_size = 0, json_at = 0, json_size = 0;

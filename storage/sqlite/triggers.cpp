@@ -285,39 +285,39 @@ std::string search_columns_sql(const resource& of) {
   return out;
 }
 
-std::vector<named_sql> search_objects(const resource& of, const table_shape& t) {
+// The triggers only note rowids, so that a connection of the owner needs no FTS5 and a row costs no index
+// segment. NOT EXISTS rather than OR IGNORE: see invariant 3. A row that REPLACE displaced leaves its words
+// behind under a rowid that no row has; they go when the rowid is used again.
+std::vector<named_sql> search_objects(const resource& of, const table_shape& t, std::int64_t resource_id) {
   if (of.search.empty()) return {};
   const std::string table = search_table_name(of);
-  const std::string to = quoted(table);
-  const std::string id = quoted(t.rowid_name);
-  std::vector<std::string> names;
+  const std::string rowid = quoted(t.rowid_name);
+  std::vector<std::string> watched;
   std::vector<std::string> targets;
-  std::vector<std::string> values;
   for (const std::size_t c : of.search) {
-    names.push_back(of.columns[c].name);
+    watched.push_back(of.columns[c].name);
     targets.push_back(search_column(of.columns[c].name));
-    values.push_back("NEW." + quoted(of.columns[c].name));
   }
-  const std::string columns = joined(targets, ",");
-  // A row that REPLACE displaced leaves its words behind under a rowid that no row has; they go when the
-  // rowid is used again.
-  const std::string put =
-      fmt::format(" DELETE FROM {0} WHERE rowid=NEW.{1};\n INSERT INTO {0}(rowid,{2}) VALUES(NEW.{1},{3});\n",
-                  to, id, columns, joined(values, ","));
-  const std::string drop = fmt::format(" DELETE FROM {} WHERE rowid=OLD.{};\n", to, id);
+  watched.push_back(t.rowid_name);
+  const auto note = [&](std::string_view row) {
+    return fmt::format(
+        " INSERT INTO syncline_search_dirty(resource,docid) SELECT {0},{1}.{2} WHERE NOT EXISTS(SELECT 1 "
+        "FROM "
+        "syncline_search_dirty WHERE resource={0} AND docid={1}.{2});\n",
+        resource_id, row, rowid);
+  };
   const auto trigger = [&](std::string_view suffix, std::string_view what, const std::string& when,
                            const std::string& body) {
     const std::string name = trigger_name(of.name, suffix);
     return named_sql{name, trigger_sql(name, what, t, when, body)};
   };
-  std::vector<std::string> watched = names;
-  watched.push_back(t.rowid_name);
   return {
       {table, fmt::format("CREATE VIRTUAL TABLE {} USING fts5({},tokenize='unicode61 remove_diacritics 2')",
-                          to, columns)},
-      trigger("search_insert", "AFTER INSERT", {}, put),
-      trigger("search_update", "AFTER UPDATE", any_differs_sql(watched, "OLD.", "NEW."), drop + put),
-      trigger("search_delete", "AFTER DELETE", {}, drop)};
+                          quoted(table), joined(targets, ","))},
+      trigger("search_insert", "AFTER INSERT", {}, note("NEW")),
+      trigger("search_update", "AFTER UPDATE", any_differs_sql(watched, "OLD.", "NEW."),
+              note("OLD") + note("NEW")),
+      trigger("search_delete", "AFTER DELETE", {}, note("OLD"))};
 }
 
 std::vector<std::string> feed_trigger_names(std::string_view resource) {

@@ -1,4 +1,5 @@
-// The text of the triggers that write the feed for one table, and of those that keep its keyword index.
+// The text of the triggers that write the feed for one table, and of those that note which rows its keyword
+// index must take up (search_refresh.h does that).
 //
 // Thread: pure, except that `where` is resolved by SQLite. Failure: errc::schema_mismatch when a table cannot
 // be followed without missing changes.
@@ -26,7 +27,8 @@ namespace syncline::storage::sqlite {
                                                                 const table_shape& t,
                                                                 std::int64_t resource_id);
 // The FTS5 table and its triggers; empty without `search`.
-[[nodiscard]] std::vector<named_sql> search_objects(const resource& of, const table_shape& t);
+[[nodiscard]] std::vector<named_sql> search_objects(const resource& of, const table_shape& t,
+                                                    std::int64_t resource_id);
 [[nodiscard]] std::string search_table_name(const resource& of);
 // "rowid,…": the columns of the FTS5 table, in the order of `search`.
 [[nodiscard]] std::string search_columns_sql(const resource& of);

@@ -7,10 +7,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstring>
 #include <filesystem>
 
 #include "perf/log.h"
+#include "storage/sqlite/idempotency_records.h"
 #include "storage/sqlite/schema.h"
+#include "storage/sqlite/scoped_transaction.h"
+#include "storage/sqlite/search_refresh.h"
 
 namespace syncline::storage::sqlite {
 
@@ -20,6 +24,9 @@ using clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kFileCheck{1};
 constexpr std::chrono::seconds kSchemaCheck{10};
 constexpr std::chrono::seconds kWalCheck{10};
+constexpr std::chrono::seconds kSearchCheck{10};
+constexpr int kLookEachMs = 1;
+constexpr int kLookEachMsOwn = 4;                   // while our own writer commits
 constexpr std::chrono::milliseconds kAfterOne{10};  // how long to look on after a commit was found
 
 std::int64_t unix_seconds() {
@@ -32,17 +39,14 @@ void copy_catalog(const catalog& from, catalog& to) {
   for (std::size_t i = 0; i < from.size(); ++i) to.add(from.at(i));
 }
 
-net::result<void> purge_idempotency(connection& db, std::int64_t before) {
-  auto s = db.cached(
-      "DELETE FROM syncline_idempotency WHERE key IN "
-      "(SELECT key FROM syncline_idempotency WHERE created_at<?1 LIMIT ?2)");
-  if (!s) return s.error();
-  const statement_use once(**s);
-  once->bind(1, before);
-  once->bind(2, static_cast<std::int64_t>(kPurgeRows));
-  if (const int code = once->step(); code != SQLITE_DONE)
-    return db.error(code, "purging idempotency records");
-  return {};
+// In a transaction of its own; how many rows.
+net::result<std::uint64_t> index_slice(store_shared& shared, connection& db) {
+  auto transaction = scoped_transaction::begin(db);
+  if (!transaction) return transaction.error();
+  auto made = refresh_search(db, *shared.all, shared.plans, *shared.front.resources(), kSearchRefreshRows);
+  if (!made || *made == 0) return made;
+  if (auto done = transaction->commit(); !done) return done.error();
+  return made;
 }
 
 }  // namespace
@@ -97,21 +101,28 @@ void watcher::watch_files() {
   wal_watch_ = ::inotify_add_watch(inotify_, (shared_.options.path + "-wal").c_str(), IN_MODIFY);
 }
 
-void watcher::drain_events() {
+// True when there was any.
+bool watcher::drain_events() {
   alignas(inotify_event) std::array<char, 4096> buffer;
-  while (::read(inotify_, buffer.data(), buffer.size()) > 0) {
+  bool any = false;
+  bool folder = false;
+  for (ssize_t size = 0; inotify_ >= 0 && (size = ::read(inotify_, buffer.data(), buffer.size())) > 0;) {
+    any = true;
+    for (ssize_t at = 0; at < size;) {
+      inotify_event event;
+      std::memcpy(&event, buffer.data() + at, sizeof event);
+      folder = folder || event.wd != wal_watch_;
+      at += static_cast<ssize_t>(sizeof event) + static_cast<ssize_t>(event.len);
+    }
   }
-  // The WAL may be a new file, as after everybody else closed it; adding the same file again changes nothing.
-  wal_watch_ = ::inotify_add_watch(inotify_, (shared_.options.path + "-wal").c_str(), IN_MODIFY);
+  // The log may be a new file, as after everybody else closed it.
+  if (folder) wal_watch_ = ::inotify_add_watch(inotify_, (shared_.options.path + "-wal").c_str(), IN_MODIFY);
+  return any;
 }
 
 bool watcher::wait(int timeout_ms) {
   std::array<pollfd, 2> fds{{{stop_event_, POLLIN, 0}, {inotify_, POLLIN, 0}}};
-  const nfds_t count = inotify_ >= 0 ? 2 : 1;
-  if (::poll(fds.data(), count, timeout_ms) <= 0) return false;
-  if (count < 2 || (fds[1].revents & POLLIN) == 0) return false;
-  drain_events();
-  return true;
+  return ::poll(fds.data(), inotify_ >= 0 ? 2 : 1, timeout_ms) > 0 && drain_events();
 }
 
 bool watcher::look(connection& db) {
@@ -137,21 +148,31 @@ bool watcher::look(connection& db) {
   }
   if (*told == feed_front::step::moved) shared_.metrics.foreign_commits.add();
   if (*told == feed_front::step::went_back) writing_.queue().push_chore([](connection&) {});
+  if (!chores_->index_fails.load()) check_search(db);
   return true;
 }
 
 // After an event: the commit it belongs to becomes visible within milliseconds.
 void watcher::look_closely(connection& db) {
   auto until = clock::now() + std::chrono::milliseconds(kLookMs);
+  const auto latest = clock::now() + std::chrono::milliseconds(kLookMaxMs);  // then look_after() has its turn
+  std::uint64_t own = shared_.commits.load(std::memory_order_relaxed);
   while (!stopping()) {
     if (look(db)) until = clock::now() + kAfterOne;
-    if (clock::now() >= until) return;
-    if (wait(1)) until = std::max(until, clock::now() + kAfterOne);
+    if (clock::now() >= std::min(until, latest)) return;
+    // At most one look a millisecond, and fewer while it is our own commits that make the events: then each
+    // of them also tells of what others wrote before it.
+    const std::uint64_t commits = shared_.commits.load(std::memory_order_relaxed);
+    pollfd stop{stop_event_, POLLIN, 0};
+    ::poll(&stop, 1, commits == own ? kLookEachMs : kLookEachMsOwn);
+    own = commits;
+    if (drain_events()) until = std::max(until, clock::now() + kAfterOne);
   }
 }
 
 void watcher::run(connection db) {
   name_this_thread("sqlite-watch");
+  check_search(db);
   while (!stopping()) {
     if (wait(static_cast<int>(std::max(shared_.options.poll_interval_ms, 1U)))) {
       look_closely(db);
@@ -176,6 +197,10 @@ void watcher::look_after(connection& db) {
   if (now >= next_wal_check_) {
     next_wal_check_ = now + kWalCheck;
     check_wal();
+  }
+  if (now >= next_search_check_ || chores_->more_to_index.exchange(false)) {
+    next_search_check_ = now + kSearchCheck;
+    check_search(db);
   }
   if (now >= next_purge_ || chores_->more_to_purge.exchange(false)) {
     next_purge_ = now + std::chrono::seconds(std::max(shared_.options.purge_interval_s, 1U));
@@ -251,6 +276,25 @@ void watcher::check_wal() {
   if (!queued) chores_->checkpointing.store(false);
 }
 
+void watcher::check_search(connection& db) {
+  const auto waits = search_waits(db);
+  if (!waits || !*waits) return;
+  if (chores_->indexing.exchange(true)) {
+    chores_->more_to_index.store(true);
+    return;
+  }
+  const bool queued = writing_.queue().push_chore([&shared = shared_, state = chores_](connection& writing) {
+    const auto made = index_slice(shared, writing);
+    const bool locked = !made && made.error().code == net::errc::locked;
+    state->index_fails.store(!made && !locked);
+    if (!made && !locked)
+      perf::log_warn("a keyword index could not be written", {{"why", made.error().text()}});
+    if (locked || (made && *made >= kSearchRefreshRows)) state->more_to_index.store(true);
+    state->indexing.store(false);
+  });
+  if (!queued) chores_->indexing.store(false);
+}
+
 void watcher::purge() {
   if (chores_->purging.exchange(true)) return;
   const bool queued = writing_.queue().push_chore([&shared = shared_, state = chores_](connection& db) {
@@ -259,7 +303,8 @@ void watcher::purge() {
     if (gone && *gone >= kPurgeRows) state->more_to_purge.store(true);
     if (!gone) perf::log_warn("tombstones could not be purged", {{"why", gone.error().text()}});
     if (auto now = read_clock(db)) shared.horizon.store(now->horizon);
-    auto old = purge_idempotency(db, unix_seconds() - std::int64_t{3600} * shared.options.idempotency_keep_h);
+    auto old = purge_idempotency(db, unix_seconds() - std::int64_t{3600} * shared.options.idempotency_keep_h,
+                                 kPurgeRows);
     if (!old) perf::log_warn("idempotency records could not be purged", {{"why", old.error().text()}});
     state->purging.store(false);
   });

@@ -19,6 +19,7 @@
 namespace syncline::storage::sqlite {
 
 inline constexpr int kLookMs = 50;
+inline constexpr int kLookMaxMs = 500;
 inline constexpr std::uint32_t kPurgeRows = 1000;
 inline constexpr std::int64_t kWalBytesMax = 64LL * 1024 * 1024;
 
@@ -41,7 +42,7 @@ class watcher {
   void watch_files();
   // Waits; true when a file changed.
   [[nodiscard]] bool wait(int timeout_ms);
-  void drain_events();
+  [[nodiscard]] bool drain_events();
   [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
   // True when somebody committed since the last look.
   [[nodiscard]] bool look(connection& db);
@@ -50,6 +51,8 @@ class watcher {
   void check_file();
   void check_schema(connection& db);
   void check_wal();
+  // Rows that others wrote, or that a crash or a failing index left, go into the keyword indexes.
+  void check_search(connection& db);
   void probe_writes();
   void purge();
 
@@ -65,10 +68,11 @@ class watcher {
   // What a chore left to be done; chores may outlast the watcher's thread, so they share it.
   struct chore_state {
     std::atomic<bool> migrating{false}, purging{false}, probing{false}, checkpointing{false},
-        more_to_purge{false};
+        more_to_purge{false}, indexing{false}, more_to_index{false}, index_fails{false};
   };
   std::shared_ptr<chore_state> chores_ = std::make_shared<chore_state>();
-  net::steady_time next_file_check_{}, next_schema_check_{}, next_purge_{}, next_wal_check_{};
+  net::steady_time next_file_check_{}, next_schema_check_{}, next_purge_{}, next_wal_check_{},
+      next_search_check_{};
   std::thread thread_;
 };
 

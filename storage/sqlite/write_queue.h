@@ -28,6 +28,7 @@ struct write_call : store_call<write_outcome> {
       : store_call(context), batch(std::move(b)), weight_rows(std::max(batch.row_count, 1U)) {}
   write_batch batch;
   const std::uint32_t weight_rows;
+  bool rows_alone = false;  // the writer's: one of its rows would fail everybody's commit
 };
 using begin_call = store_call<std::uint64_t>;
 struct end_call : store_call<std::int64_t> {

@@ -4,6 +4,7 @@
 
 #include "perf/log.h"
 #include "storage/sqlite/generation.h"
+#include "storage/sqlite/search_refresh.h"
 
 namespace syncline::storage::sqlite {
 
@@ -13,6 +14,7 @@ using clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kBusyStepMax{10};
 constexpr std::chrono::milliseconds kBusyAtStopMax{200};
 constexpr int kChoreBusyMs = 200;
+constexpr std::chrono::seconds kWordsAgain{10};
 
 std::uint64_t us_since(net::steady_time from) {
   return static_cast<std::uint64_t>(
@@ -33,6 +35,26 @@ writer::writer(store_shared& shared, connection db)
 
 writer::~writer() {
   stop();
+}
+
+net::result<connection> writer::open_connection(const sqlite_options& options) {
+  connection_options how;
+  how.path = options.path;
+  how.synchronous = options.synchronous;
+  how.cache_kb = options.cache_kb;
+  how.busy_timeout_ms = static_cast<int>(options.busy_timeout_ms);
+  how.statements_max = 1024;
+  auto db = connection::open(how);
+  if (!db) return db;
+  // After a checkpoint the log is cut to this size instead of keeping its largest. The triggers make each row
+  // a nested savepoint of several pages; in a temporary file those cost 30 system calls a row, and more time
+  // than all the rest.
+  // With the default of 1000 pages nearly every group of an upload would end in a checkpoint.
+  if (auto set = db->exec(
+          "PRAGMA journal_size_limit=67108864;PRAGMA temp_store=MEMORY;PRAGMA wal_autocheckpoint=4000");
+      !set)
+    return set.error();
+  return db;
 }
 
 void writer::start() {
@@ -74,13 +96,7 @@ bool writer::ready() {
   if (db_ && !broken_) return true;
   rows_.reset();
   db_ = connection();
-  connection_options how;
-  how.path = shared_.options.path;
-  how.synchronous = shared_.options.synchronous;
-  how.cache_kb = shared_.options.cache_kb;
-  how.busy_timeout_ms = 0;
-  how.statements_max = 1024;
-  auto opened = connection::open(how);
+  auto opened = open_connection(shared_.options);
   if (!opened) {
     shared_.health.trouble(store_health::part::writes, opened.error().text());
     return false;
@@ -111,6 +127,8 @@ net::result<void> writer::begin(net::steady_time started) {
     roll_back();
     return now.error();
   }
+  const auto waits = search_waits(db_);
+  words_wait_ = waits && *waits;
   restarted_ = now->seq < shared_.front.watermark();
   if (!restarted_) return {};
   perf::log_warn("the database went back to an older state",
@@ -124,8 +142,28 @@ void writer::roll_back() noexcept {
   if (sqlite3_get_autocommit(db_.get()) == 0) sqlite3_exec(db_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
 }
 
+// An index that cannot be written refuses no write.
+net::result<void> writer::index_words() {
+  const auto waits = search_waits(db_);
+  if (!waits || !*waits || clock::now() < words_again_) return {};
+  if (auto begun = db_.exec("SAVEPOINT syncline_words"); !begun) return begun;
+  auto made = refresh_search(db_, *shared_.all, shared_.plans, *shared_.front.resources(),
+                             words_wait_ ? kSearchRefreshRows : UINT64_MAX);
+  if (!made) {
+    if (sqlite3_get_autocommit(db_.get()) != 0) return made.error();
+    words_again_ = clock::now() + kWordsAgain;
+    perf::log_warn("a keyword index could not be written", {{"why", made.error().text()}});
+    if (auto undone = db_.exec("ROLLBACK TO syncline_words"); !undone) return undone;
+  }
+  return db_.exec("RELEASE syncline_words");
+}
+
 // Makes the open transaction durable and tells the listener; the position that contains it.
 net::result<std::int64_t> writer::commit() {
+  if (auto indexed = index_words(); !indexed) {
+    roll_back();
+    return indexed.error();
+  }
   auto at = read_clock(db_);
   if (!at) {
     roll_back();
@@ -231,37 +269,49 @@ void writer::run_group() {
 }
 
 bool writer::run_in_group(const std::shared_ptr<write_call>& call) {
-  auto outcome = rows_->run(call->batch, false);
+  row_writer::ending made = rows_->run(call->batch, false, call->rows_alone);
   shared_.metrics.batches.add();
+  if (made.what == row_writer::aftermath::again_alone) {
+    call->rows_alone = true;
+    group_.push_back(call);
+    retry_group();
+    return false;
+  }
+  const bool failed = !made.outcome;
+  const net::errc code = failed ? made.outcome.error().code : net::errc::internal;
   const bool lost = sqlite3_get_autocommit(db_.get()) != 0;
-  if (lost && !outcome && outcome.error().code == net::errc::conflict) {
-    // A trigger or conflict clause of the owner ended the transaction of all: this batch fails, the others
-    // run again.
-    call->fail(outcome.error());
-    finished_.push_back(call);
-    for (auto& other : group_) {
-      other->answer.reset();
-      retry_.push_back(std::move(other));
+  if (failed && code != net::errc::conflict &&
+      (lost || breaks_connection(code) || code == net::errc::locked)) {
+    group_.push_back(call);
+    roll_back();
+    note_failure(made.outcome.error());
+    fail_group(made.outcome.error());
+    return false;
+  }
+  if (failed && code == net::errc::disk_full)
+    shared_.health.trouble(store_health::part::writes, made.outcome.error().text());
+  call->answer.emplace(std::move(made.outcome));
+  // Also when a trigger or conflict clause of the owner ended the transaction of all.
+  if (lost || made.what == row_writer::aftermath::undo_all) {
+    if (!failed) {
+      (*call->answer)->position = shared_.front.watermark();
+      count(**call->answer, call->batch);
     }
-    group_.clear();
+    finished_.push_back(call);
+    retry_group();
     return false;
   }
   group_.push_back(call);
-  if (outcome) {
-    call->answer.emplace(std::move(*outcome));
-    group_rows_ += call->weight_rows;
-    return true;
-  }
-  const net::error why = outcome.error();
-  if (lost || breaks_connection(why.code) || why.code == net::errc::locked) {
-    roll_back();
-    note_failure(why);
-    fail_group(why);
-    return false;
-  }
-  if (why.code == net::errc::disk_full) shared_.health.trouble(store_health::part::writes, why.text());
-  call->fail(why);
+  group_rows_ += call->weight_rows;
   return true;
+}
+
+void writer::retry_group() {
+  roll_back();
+  for (auto& other : group_) other->answer.reset();
+  retry_.insert(retry_.begin(), std::make_move_iterator(group_.begin()),
+                std::make_move_iterator(group_.end()));
+  group_.clear();
 }
 
 void writer::fail_group(const net::error& why) {
@@ -292,7 +342,7 @@ void writer::count(const write_outcome& outcome, const write_batch& batch) {
     if (row.what == fate::created || row.what == fate::updated || row.what == fate::removed) ++written;
     if (row.what == fate::rejected) ++rejected;
   }
-  if (batch.dry_run) written = 0;
+  if (batch.dry_run || (batch.all_or_nothing && rejected > 0)) written = 0;
   shared_.metrics.rows_written.add(written);
   shared_.metrics.rows_rejected.add(rejected);
   shared_.rows_written.fetch_add(written, std::memory_order_relaxed);
@@ -395,22 +445,19 @@ bool writer::run_step(const transaction_step& step) {
     close_transaction(ended);
     return false;
   }
-  auto outcome = rows_->run(call->batch, true);
+  row_writer::ending made = rows_->run(call->batch, true, false);
   shared_.metrics.batches.add();
-  const bool lost = sqlite3_get_autocommit(db_.get()) != 0;
-  if (outcome) {
-    outcome->position = shared_.front.watermark();
-    count(*outcome, call->batch);
-    call->answer.emplace(std::move(*outcome));
-    if (!lost) return true;
-    close_transaction(ended);
-    return false;
+  const bool over = sqlite3_get_autocommit(db_.get()) != 0 || made.what != row_writer::aftermath::kept ||
+                    (!made.outcome && breaks_connection(made.outcome.error().code));
+  if (made.outcome) {
+    made.outcome->position = shared_.front.watermark();
+    count(*made.outcome, call->batch);
+  } else if (over) {
+    note_failure(made.outcome.error());
   }
-  call->fail(outcome.error());
-  if (!lost && !breaks_connection(outcome.error().code)) return true;
-  note_failure(outcome.error());
-  close_transaction(ended);
-  return false;
+  call->answer.emplace(std::move(made.outcome));
+  if (over) close_transaction(ended);
+  return !over;
 }
 
 }  // namespace syncline::storage::sqlite

@@ -9,6 +9,8 @@
 // Invariants
 //  1. A batch is in one group at a time, and answered exactly once.
 //  2. No transaction is open between two turns of the loop.
+//  3. What a commit wrote is in the keyword indexes, unless more than kSearchRefreshRows rows of others
+//  waited for them, or an index cannot be written; then its rows stay noted for a chore of the watcher's.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +32,7 @@ class writer {
   writer(const writer&) = delete;
   writer& operator=(const writer&) = delete;
 
+  [[nodiscard]] static net::result<connection> open_connection(const sqlite_options& options);
   void start();
   void stop();  // finishes what is queued; rolls back an open transaction; checkpoints
   [[nodiscard]] write_queue& queue() noexcept { return queue_; }
@@ -42,10 +45,13 @@ class writer {
   [[nodiscard]] bool ready();
   [[nodiscard]] net::result<void> begin(net::steady_time started);
   [[nodiscard]] net::result<std::int64_t> commit();
+  [[nodiscard]] net::result<void> index_words();
   void roll_back() noexcept;
   [[nodiscard]] bool take_next(net::steady_time started, std::shared_ptr<write_call>& out);
   // False when the group is over because of it.
   [[nodiscard]] bool run_in_group(const std::shared_ptr<write_call>& call);
+  // Rolls back and lets the group's batches run again.
+  void retry_group();
   void fail_group(const net::error& why);
   void finish_group(std::int64_t position, net::steady_time started);
   void fail_older(net::steady_time started, const net::error& why);
@@ -60,6 +66,8 @@ class writer {
   connection db_;
   std::optional<row_writer> rows_;
   bool broken_ = false;
+  bool words_wait_ = false;  // rows of others waited for the keyword indexes when the transaction began
+  net::steady_time words_again_{};
   bool restarted_ = false;  // the file went back; a new generation is in the open transaction
   std::uint64_t next_transaction_ = 1;
   std::uint64_t group_rows_ = 0;

@@ -193,18 +193,12 @@ std::vector<bad_input> bad_requests() {
        "bad-body",
        "this is no gzip at all",
        {"Content-Encoding: gzip"}},
-      {"CSV without a header",
-       "POST",
-       "/v1/items/bulk",
-       400,
-       "invalid-request",
-       "",
-       {"Content-Type: text/csv"}},
+      {"CSV without a header", "POST", "/v1/items/bulk", 400, "bad-body", "", {"Content-Type: text/csv"}},
       {"CSV without its key",
        "POST",
        "/v1/items/bulk",
        400,
-       "invalid-request",
+       "bad-body",
        "name\r\na\r\n",
        {"Content-Type: text/csv"}},
       {"body over its limit",
@@ -273,8 +267,9 @@ TEST_F(BadInput, ARowThatBreaksARuleIsRefusedWithItsCode) {
 
 TEST_F(BadInput, ARequestThatBreaksARuleIsRefusedWithItsType) {
   for (const auto& bad : bad_requests()) check(bad);
-  for (const char* type : {"invalid-request", "not-found", "method-not-allowed", "conflict",
-                           "precondition-failed", "unsupported-media-type"}) {
+  for (const char* type :
+       {"invalid-request", "not-found", "method-not-allowed", "conflict", "precondition-failed",
+        "unsupported-media-type", "unsupported-encoding", "bad-body"}) {
     EXPECT_EQ(server.metric(fmt::format(R"(syncline_problems_total{{type="{}"}})", type)), answered[type])
         << type;
   }

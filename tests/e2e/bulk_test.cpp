@@ -92,7 +92,7 @@ TEST(Bulk, CsvKeepsQuotesAndLineEndsInsideQuotes) {
             (std::vector<std::string>{"1|a \"quoted\" name|two\r\nlines, and a comma|3", "2|plain||NULL",
                                       "5|n5|NULL|0"}));
   const auto header = fetch(server.port(), "POST", kItems, "id,colour\r\n1,red\r\n", {kCsv});
-  EXPECT_EQ(problem_type(header), "invalid-request") << header.body;
+  EXPECT_EQ(problem_type(header), "bad-body") << header.body;
 }
 
 TEST(Bulk, GzipBodiesAreDecodedWhileTheyArrive) {
@@ -233,6 +233,19 @@ TEST(Bulk, ATruncatedGzipBodySaysSoAndKeepsWhatItReported) {
   EXPECT_GE(stored, reported);
   EXPECT_LT(stored, 5000);
   EXPECT_EQ(server.check_feed().exit_code, 0);
+}
+
+TEST(Bulk, AGzipBombEndsAtTheLimitOfDecodedBytes) {
+  const small_server server({"bulk.body_bytes_max=200000", "bulk.row_bytes_max=1000"});
+  const auto refused = fetch(server.port(), "POST", kItems, gzip(std::string(5'000'000, ' ')), {kGzip});
+  EXPECT_EQ(refused.status, 413) << refused.body;
+  EXPECT_EQ(problem_type(refused), "body-too-large");
+  EXPECT_EQ(fetch(server.port(), "POST", kItems, std::string(300000, ' ')).status, 413);
+  const auto late = upload(server.port(), kItems, gzip(rows_from(1, 20000)), {kGzip});
+  ASSERT_TRUE(late.failure.contains("type"));
+  EXPECT_EQ(late.failure.at("type").as_string(), "/problems/body-too-large");
+  EXPECT_GT(ids_in(server).size(), 100U);
+  EXPECT_EQ(upload(server.port(), kItems, row(30000)).count("created"), 1);
 }
 
 TEST(Bulk, AClientThatResetsInTheMiddleLosesOnlyWhatWasNotReported) {

@@ -55,7 +55,8 @@ std::string next_link(const answer& page) {
 
 std::vector<std::string> ids_of_rows(const std::string& body) {
   std::vector<std::string> out;
-  for (const auto& row : json_object(body).at("rows").as_array())
+  const auto page = json_object(body);
+  for (const auto& row : page.at("rows").as_array())
     out.push_back(boost::json::serialize(row.as_object().at("id")));
   return out;
 }

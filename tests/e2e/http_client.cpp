@@ -31,7 +31,8 @@ struct http_client::inflater {
       stream.next_out = reinterpret_cast<Bytef*>(piece);
       stream.avail_out = sizeof piece;
       code = ::inflate(&stream, Z_SYNC_FLUSH);
-      if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) throw std::runtime_error("the stream is no gzip");
+      if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
+        throw std::runtime_error("the stream is no gzip");
       out.append(piece, sizeof piece - stream.avail_out);
     }
   }
@@ -40,7 +41,8 @@ struct http_client::inflater {
 
 http_client::http_client(std::uint16_t port, int receive_buffer_bytes) {
   fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (receive_buffer_bytes > 0) ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+  if (receive_buffer_bytes > 0)
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(port);
@@ -73,7 +75,9 @@ void http_client::send_raw(std::string_view bytes) {
   }
 }
 
-void http_client::shutdown_write() { ::shutdown(fd_, SHUT_WR); }
+void http_client::shutdown_write() {
+  ::shutdown(fd_, SHUT_WR);
+}
 
 void http_client::reset() {
   const linger now{1, 0};
@@ -146,11 +150,13 @@ answer http_client::read_answer(bool head_only) {
   return got;
 }
 
-answer http_client::request(std::string_view method, std::string_view target, std::string_view body, const std::vector<std::string>& headers) {
+answer http_client::request(std::string_view method, std::string_view target, std::string_view body,
+                            const std::vector<std::string>& headers) {
   std::string text;
   text.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: localhost\r\n");
   for (const auto& line : headers) text.append(line).append("\r\n");
-  if (!body.empty() || method == "POST" || method == "PUT" || method == "PATCH") text.append("Content-Length: " + std::to_string(body.size()) + "\r\n");
+  if (!body.empty() || method == "POST" || method == "PUT" || method == "PATCH")
+    text.append("Content-Length: " + std::to_string(body.size()) + "\r\n");
   text.append("\r\n").append(body);
   send_raw(text);
   return read_answer(method == "HEAD");
@@ -173,7 +179,8 @@ int http_client::read_stream_head() {
 
 void http_client::begin_upload(std::string_view target, const std::vector<std::string>& headers) {
   std::string text;
-  text.append("POST ").append(target).append(" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n");
+  text.append("POST ").append(target).append(
+      " HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n");
   for (const auto& line : headers) text.append(line).append("\r\n");
   send_raw(text.append("\r\n"));
 }
@@ -185,9 +192,12 @@ void http_client::send_piece(std::string_view bytes) {
   send_raw(std::string(size, static_cast<std::size_t>(digits)).append(bytes).append("\r\n"));
 }
 
-void http_client::last_piece() { send_raw("0\r\n\r\n"); }
+void http_client::last_piece() {
+  send_raw("0\r\n\r\n");
+}
 
-// Moves one chunk from buffer_ to lines_; false at the end of the body, of the connection, or when time is up.
+// Moves one chunk from buffer_ to lines_; false at the end of the body, of the connection, or when time is
+// up.
 bool http_client::read_chunk_into_lines(int timeout_ms) {
   std::size_t line_end = 0;
   while ((line_end = buffer_.find("\r\n")) == std::string::npos) {
@@ -217,13 +227,16 @@ std::optional<std::string> http_client::next_line(int timeout_ms) {
       return line;
     }
     if (ended_) return std::nullopt;
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now())
+            .count();
     if (left < 0) return std::nullopt;
     read_chunk_into_lines(static_cast<int>(left));
   }
 }
 
-answer fetch(std::uint16_t port, std::string_view method, std::string_view target, std::string_view body, const std::vector<std::string>& headers) {
+answer fetch(std::uint16_t port, std::string_view method, std::string_view target, std::string_view body,
+             const std::vector<std::string>& headers) {
   http_client client(port);
   return client.request(method, target, body, headers);
 }

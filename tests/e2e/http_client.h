@@ -1,6 +1,7 @@
 // A small blocking HTTP/1.1 client for tests: whole answers, and streams read line by line.
 //
-// Deliberately independent of the server's own HTTP code. Thread: one at a time per object. Failure: exceptions, which end the test.
+// Deliberately independent of the server's own HTTP code. Thread: one at a time per object. Failure:
+// exceptions, which end the test.
 #pragma once
 
 #include <cstdint>
@@ -31,10 +32,13 @@ class http_client {
   http_client& operator=(http_client&&) = delete;
 
   // Sends a request and reads the whole answer. `headers` are lines without end.
-  answer request(std::string_view method, std::string_view target, std::string_view body = {}, const std::vector<std::string>& headers = {});
-  // Sends a GET and reads the head; then next_line(). A stream that says Content-Encoding: gzip is inflated as it comes.
+  answer request(std::string_view method, std::string_view target, std::string_view body = {},
+                 const std::vector<std::string>& headers = {});
+  // Sends a GET and reads the head; then next_line(). A stream that says Content-Encoding: gzip is inflated
+  // as it comes.
   int open_stream(std::string_view target, const std::vector<std::string>& headers = {});
-  // The next line without its end; nothing when the stream ended or `timeout_ms` passed (see ended()). Empty lines are given too.
+  // The next line without its end; nothing when the stream ended or `timeout_ms` passed (see ended()). Empty
+  // lines are given too.
   [[nodiscard]] std::optional<std::string> next_line(int timeout_ms);
   [[nodiscard]] bool ended() const { return ended_; }
 
@@ -68,7 +72,7 @@ class http_client {
 };
 
 // One request on a connection of its own.
-[[nodiscard]] answer fetch(std::uint16_t port, std::string_view method, std::string_view target, std::string_view body = {},
-                           const std::vector<std::string>& headers = {});
+[[nodiscard]] answer fetch(std::uint16_t port, std::string_view method, std::string_view target,
+                           std::string_view body = {}, const std::vector<std::string>& headers = {});
 
 }  // namespace syncline::e2e

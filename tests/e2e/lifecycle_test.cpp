@@ -36,9 +36,12 @@ std::string item_rows(int first, int last) {
   return out;
 }
 
-// Everything in the file, by name.
+// Everything in the file, by name. Without sqlite_sequence: SQLite makes it with the first AUTOINCREMENT and
+// lets nobody drop it.
 std::vector<std::string> schema_of(const std::string& database) {
-  return sql_file(database).rows("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name");
+  return sql_file(database).rows(
+      "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name<>'sqlite_sequence' ORDER BY type, "
+      "name");
 }
 
 TEST(Lifecycle, AStopSignalLetsUploadsFinishAndStreamsComeBack) {
@@ -60,7 +63,14 @@ TEST(Lifecycle, AStopSignalLetsUploadsFinishAndStreamsComeBack) {
   while (auto line = stream.next_line(10000)) copy.apply(*line);
   EXPECT_TRUE(stream.ended());
   EXPECT_TRUE(copy.cursor());
-  EXPECT_THROW(http_client late(server.port()), std::exception) << "it still takes new connections";
+  EXPECT_TRUE(eventually([&] {
+    try {
+      const http_client late(server.port());
+      return false;
+    } catch (const std::exception&) {
+      return true;
+    }
+  })) << "it still takes new connections";
 
   uploader.send_piece(item_rows(26, 40));
   uploader.last_piece();
@@ -94,7 +104,6 @@ TEST(Lifecycle, AWrongConfigIsNamedByFileLineAndPath) {
     const auto checked = run_syncline({"check-config", "--config", file});
     EXPECT_EQ(checked.exit_code, 1) << text;
     EXPECT_TRUE(says(checked.output, file + message)) << message << " is not in: " << checked.output;
-    EXPECT_EQ(serve(file).exit_code, 1) << text;
   }
   const auto good =
       run_syncline({"check-config", "--config", directory.write("good.json", small_config("x.db")), "--set",
@@ -111,11 +120,11 @@ TEST(Lifecycle, ATableThatDoesNotFitIsRefusedWithEveryDifference) {
   const temp_directory directory;
   const std::string database = directory.file("misfit.db");
   sql_file(database).run(
-      "CREATE TABLE items(id INTEGER PRIMARY KEY, owner INTEGER, name BLOB, size INTEGER, deleted INTEGER); "
+      "CREATE TABLE items(id INTEGER PRIMARY KEY, owner INTEGER, name TEXT, size TEXT, deleted INTEGER); "
       "CREATE TABLE tags(word TEXT, place TEXT, owner INTEGER, label TEXT)");
   const auto refused = serve(directory.write("config.json", small_config(database)));
   EXPECT_EQ(refused.exit_code, 1);
-  for (const char* difference : {"\"note\"", "\"name\"", "\"owner\" has no index", "the key (word, place)"}) {
+  for (const char* difference : {"\"note\"", "\"size\"", "\"owner\" has no index", "the key (word, place)"}) {
     EXPECT_TRUE(says(refused.output, difference)) << difference << " is not in: " << refused.output;
   }
   EXPECT_EQ(sql_file(database).number("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'syncline%'"), 0);
@@ -150,7 +159,7 @@ TEST(Lifecycle, AHandMadeDatabaseIsIntrospectedMigratedServedAndGivenBack) {
   const auto before = schema_of(database);
   const auto written = run_syncline({"introspect", "--db", database});
   ASSERT_EQ(written.exit_code, 0) << written.output;
-  const std::string text = "{\"resources\": " + written.output + "}";
+  const std::string& text = written.output;  // a whole config
   const std::string config = directory.write("shop.json", text);
   const std::vector<std::string> place{"--config", config, "--set", "storage.sqlite.path=" + database};
   const auto run = [&](std::vector<std::string> arguments) {
@@ -348,9 +357,7 @@ TEST(Lifecycle, AFullDiskIsAnsweredClearlyAndNothingIsHalfDone) {
   EXPECT_FALSE(problem_type(refused).empty());
   const auto bulk =
       fetch(server.port(), "POST", "/v1/items/bulk", fmt::format(R"({{"id":5000,"note":"{}"}})", large));
-  EXPECT_TRUE(says(bulk.body, "disk-full") || says(bulk.body, "storage-down") ||
-              says(bulk.body, "database-down"))
-      << bulk.status << bulk.body;
+  EXPECT_TRUE(says(bulk.body, "disk-full") || says(bulk.body, "storage-down")) << bulk.status << bulk.body;
   const auto read = fetch(server.port(), "GET", "/v1/items/1");
   EXPECT_EQ(read.status, 200) << read.body;
   EXPECT_TRUE(server.running());

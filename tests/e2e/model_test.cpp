@@ -1,5 +1,6 @@
-// The randomised model test: writers of every kind, clients that come and go, a server that is killed, a file that is restored from a backup.
-// At the end every client's copy equals the table. Seeds: SYNCLINE_MODEL_SEED for one, SYNCLINE_MODEL_SEEDS=N for N from the clock; each prints its own.
+// The randomised model test: writers of every kind, clients that come and go, a server that is killed, a file
+// that is restored from a backup. At the end every client's copy equals the table. Seeds: SYNCLINE_MODEL_SEED
+// for one, SYNCLINE_MODEL_SEEDS=N for N from the clock; each prints its own.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -65,13 +66,17 @@ class database {
   ~database() { sqlite3_close(db_); }
   database(const database&) = delete;
   database& operator=(const database&) = delete;
-  bool run(const std::string& sql) { return sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK; }
+  bool run(const std::string& sql) {
+    return sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK;
+  }
   // "a|b|…" per row.
   std::vector<std::string> rows(const std::string& sql) {
     std::vector<std::string> out;
     sqlite3_stmt* stmt = nullptr;
-    if (sqlite3_prepare_v2(db_, sql.c_str(), -1, &stmt, nullptr) != SQLITE_OK) throw std::runtime_error(sqlite3_errmsg(db_));
-    while (sqlite3_step(stmt) == SQLITE_ROW) out.emplace_back(reinterpret_cast<const char*>(sqlite3_column_text(stmt, 0)));
+    if (sqlite3_prepare_v2(db_, sql.c_str(), -1, &stmt, nullptr) != SQLITE_OK)
+      throw std::runtime_error(sqlite3_errmsg(db_));
+    while (sqlite3_step(stmt) == SQLITE_ROW)
+      out.emplace_back(reinterpret_cast<const char*>(sqlite3_column_text(stmt, 0)));
     sqlite3_finalize(stmt);
     return out;
   }
@@ -94,16 +99,25 @@ struct world {
 // Random values from small ranges, so that keys, names and scopes collide all the time.
 struct dice {
   std::mt19937_64 engine;
-  std::int64_t upto(std::int64_t n) { return static_cast<std::int64_t>(engine() % static_cast<std::uint64_t>(n)); }
+  std::int64_t upto(std::int64_t n) {
+    return static_cast<std::int64_t>(engine() % static_cast<std::uint64_t>(n));
+  }
   std::string id() { return std::to_string(upto(40)); }
   std::string owner() { return upto(8) == 0 ? "NULL" : std::to_string(upto(4)); }
-  std::string team() { return upto(6) == 0 ? "NULL" : fmt::format("'{}'", std::string("A,a%"). substr(static_cast<std::size_t>(upto(4)), 1)); }
+  std::string team() {
+    return upto(6) == 0
+               ? "NULL"
+               : fmt::format("'{}'", std::string("A,a%").substr(static_cast<std::size_t>(upto(4)), 1));
+  }
   std::string name() { return upto(5) == 0 ? "NULL" : fmt::format("'n{}'", upto(30)); }
   std::string note() { return fmt::format("'note {}'", upto(1000)); }
-  std::string json(const std::string& sql) { return sql == "NULL" ? "null" : '"' + sql.substr(1, sql.size() - 2) + '"'; }
+  std::string json(const std::string& sql) {
+    return sql == "NULL" ? "null" : '"' + sql.substr(1, sql.size() - 2) + '"';
+  }
   std::string item_json(bool with_key) {
-    return fmt::format(R"({{{}"owner":{},"team":{},"name":{},"note":{}}})", with_key ? fmt::format("\"id\":{},", id()) : "",
-                       upto(8) == 0 ? "null" : std::to_string(upto(4)), json(team()), json(name()), json(note()));
+    return fmt::format(
+        R"({{{}"owner":{},"team":{},"name":{},"note":{}}})", with_key ? fmt::format("\"id\":{},", id()) : "",
+        upto(8) == 0 ? "null" : std::to_string(upto(4)), json(team()), json(name()), json(note()));
   }
 };
 
@@ -118,25 +132,49 @@ bool wait_while_paused(world& w) {
 
 std::string foreign_statement(dice& d) {
   switch (d.upto(14)) {
-    case 0: return fmt::format("INSERT OR REPLACE INTO items(id,owner,team,name,note) VALUES({},{},{},{},{})", d.id(), d.owner(), d.team(), d.name(), d.note());
-    case 1: return fmt::format("REPLACE INTO items(owner,team,name,note) VALUES({},{},{},{})", d.owner(), d.team(), d.name(), d.note());
-    case 2: return fmt::format("UPDATE OR REPLACE items SET name={} WHERE id={}", d.name(), d.id());
-    case 3: return fmt::format("UPDATE OR REPLACE items SET id={} WHERE id={}", d.id(), d.id());
-    case 4: return fmt::format("UPDATE items SET owner={}, team={} WHERE id={}", d.owner(), d.team(), d.id());
-    case 5: return fmt::format("UPDATE items SET deleted=1-deleted WHERE id={}", d.id());
-    case 6: return fmt::format("DELETE FROM items WHERE id={}", d.id());
-    case 7: return fmt::format("INSERT INTO items(id,owner,name) VALUES({0},{1},{2}) ON CONFLICT(id) DO UPDATE SET note={3}, owner=excluded.owner", d.id(), d.owner(), d.name(), d.note());
-    case 8: return fmt::format("INSERT OR IGNORE INTO items(id,owner,team,name) VALUES({},{},{},{})", d.id(), d.owner(), d.team(), d.name());
-    case 9: return fmt::format("UPDATE items SET secret={}, note=note WHERE id<{}", d.note(), d.id());
-    case 10: return fmt::format("INSERT OR REPLACE INTO parts VALUES({},{},{},{})", d.id(), d.upto(4), d.owner(), d.note());
-    case 11: return fmt::format("UPDATE OR REPLACE parts SET no={} WHERE item={}", d.upto(4), d.id());
-    case 12: return fmt::format("UPDATE items SET note={} WHERE owner={}", d.note(), d.upto(4));
+    case 0:
+      return fmt::format("INSERT OR REPLACE INTO items(id,owner,team,name,note) VALUES({},{},{},{},{})",
+                         d.id(), d.owner(), d.team(), d.name(), d.note());
+    case 1:
+      return fmt::format("REPLACE INTO items(owner,team,name,note) VALUES({},{},{},{})", d.owner(), d.team(),
+                         d.name(), d.note());
+    case 2:
+      return fmt::format("UPDATE OR REPLACE items SET name={} WHERE id={}", d.name(), d.id());
+    case 3:
+      return fmt::format("UPDATE OR REPLACE items SET id={} WHERE id={}", d.id(), d.id());
+    case 4:
+      return fmt::format("UPDATE items SET owner={}, team={} WHERE id={}", d.owner(), d.team(), d.id());
+    case 5:
+      return fmt::format("UPDATE items SET deleted=1-deleted WHERE id={}", d.id());
+    case 6:
+      return fmt::format("DELETE FROM items WHERE id={}", d.id());
+    case 7:
+      return fmt::format(
+          "INSERT INTO items(id,owner,name) VALUES({0},{1},{2}) ON CONFLICT(id) DO UPDATE SET note={3}, "
+          "owner=excluded.owner",
+          d.id(), d.owner(), d.name(), d.note());
+    case 8:
+      return fmt::format("INSERT OR IGNORE INTO items(id,owner,team,name) VALUES({},{},{},{})", d.id(),
+                         d.owner(), d.team(), d.name());
+    case 9:
+      return fmt::format("UPDATE items SET secret={}, note=note WHERE id<{}", d.note(), d.id());
+    case 10:
+      return fmt::format("INSERT OR REPLACE INTO parts VALUES({},{},{},{})", d.id(), d.upto(4), d.owner(),
+                         d.note());
+    case 11:
+      return fmt::format("UPDATE OR REPLACE parts SET no={} WHERE item={}", d.upto(4), d.id());
+    case 12:
+      return fmt::format("UPDATE items SET note={} WHERE owner={}", d.note(), d.upto(4));
     default: {
       // Two rows swap a unique value.
       const std::string a = d.id();
       const std::string b = d.id();
-      return fmt::format("CREATE TEMP TABLE IF NOT EXISTS swap(n); DELETE FROM swap; INSERT INTO swap SELECT name FROM items WHERE id={0};"
-                         "UPDATE items SET name=NULL WHERE id={0}; UPDATE OR REPLACE items SET name=(SELECT n FROM swap) WHERE id={1}", a, b);
+      return fmt::format(
+          "CREATE TEMP TABLE IF NOT EXISTS swap(n); DELETE FROM swap; INSERT INTO swap SELECT name FROM "
+          "items WHERE id={0};"
+          "UPDATE items SET name=NULL WHERE id={0}; UPDATE OR REPLACE items SET name=(SELECT n FROM swap) "
+          "WHERE id={1}",
+          a, b);
     }
   }
 }
@@ -164,15 +202,29 @@ void api_writer(world& w, std::uint64_t seed) {
         const std::vector<std::string> json{"Content-Type: application/json"};
         answer got;
         switch (d.upto(6)) {
-          case 0: got = client.request("POST", "/v1/items", d.item_json(d.upto(2) == 0), json); break;
-          case 1: got = client.request("PUT", "/v1/items/" + d.id(), d.item_json(false), json); break;
-          case 2: got = client.request("PATCH", "/v1/items/" + d.id(), R"({"note":"patched )" + d.id() + "\"}", json); break;
-          case 3: got = client.request("DELETE", "/v1/items/" + d.id()); break;
-          case 4: got = client.request("PUT", fmt::format("/v1/parts/{},{}", d.id(), d.upto(4)), fmt::format(R"({{"owner":{},"label":"x"}})", d.upto(4)), json); break;
+          case 0:
+            got = client.request("POST", "/v1/items", d.item_json(d.upto(2) == 0), json);
+            break;
+          case 1:
+            got = client.request("PUT", "/v1/items/" + d.id(), d.item_json(false), json);
+            break;
+          case 2:
+            got =
+                client.request("PATCH", "/v1/items/" + d.id(), R"({"note":"patched )" + d.id() + "\"}", json);
+            break;
+          case 3:
+            got = client.request("DELETE", "/v1/items/" + d.id());
+            break;
+          case 4:
+            got = client.request("PUT", fmt::format("/v1/parts/{},{}", d.id(), d.upto(4)),
+                                 fmt::format(R"({{"owner":{},"label":"x"}})", d.upto(4)), json);
+            break;
           default: {
             std::string lines;
-            for (std::int64_t n = d.upto(12); n >= 0; --n) lines += d.upto(15) == 0 ? "{\"id\":}\n" : d.item_json(true) + "\n";
-            got = client.request("POST", d.upto(4) == 0 ? "/v1/items/bulk?atomic=1" : "/v1/items/bulk", lines);
+            for (std::int64_t n = d.upto(12); n >= 0; --n)
+              lines += d.upto(15) == 0 ? "{\"id\":}\n" : d.item_json(true) + "\n";
+            got =
+                client.request("POST", d.upto(4) == 0 ? "/v1/items/bulk?atomic=1" : "/v1/items/bulk", lines);
           }
         }
         ASSERT_LT(got.status, 500) << got.body;
@@ -192,16 +244,16 @@ struct interest {
 };
 
 std::vector<interest> interests() {
-  return {{"scope=user:1", "owner=1", "owner=1"},
-          {"scope=user:2&resources=items", "owner=2", ""},
-          {"scope=team:A", "team='A'", ""},
-          {"scope=team:%252C,user:3", "team=',' OR owner=3", "owner=3"},
-          {"resources=items,parts", "1", "1"},
-          {"resources=items", "1", ""}};
+  return {
+      {"scope=user:1", "owner=1", "owner=1"}, {"scope=user:2&resources=items", "owner=2", ""},
+      {"scope=team:A", "team='A'", ""},       {"scope=team:%252C,user:3", "team=',' OR owner=3", "owner=3"},
+      {"resources=items,parts", "1", "1"},    {"resources=items", "1", ""}};
 }
 
-// Follows until `final` is set and everything arrived; drops the connection at random and resumes with its cursor.
-void follow(world& w, const interest& what, std::uint64_t seed, const std::atomic<bool>& final, synced_copy& copy) {
+// Follows until `final` is set and everything arrived; drops the connection at random and resumes with its
+// cursor.
+void follow(world& w, const interest& what, std::uint64_t seed, const std::atomic<bool>& final,
+            synced_copy& copy) {
   dice d{std::mt19937_64(seed)};
   for (;;) {
     const bool last_round = final;
@@ -236,7 +288,8 @@ std::map<std::pair<std::string, std::string>, std::string> expected_rows(databas
   if (!what.items_where.empty()) {
     const std::string sql = "FROM items WHERE deleted=0 AND (" + what.items_where + ") ORDER BY id";
     const auto ids = db.rows("SELECT id " + sql);
-    const auto bodies = db.rows("SELECT json_object('id',id,'owner',owner,'team',team,'name',name,'note',note) " + sql);
+    const auto bodies =
+        db.rows("SELECT json_object('id',id,'owner',owner,'team',team,'name',name,'note',note) " + sql);
     for (std::size_t i = 0; i < ids.size(); ++i) rows[{"items", ids[i]}] = bodies[i];
   }
   if (!what.parts_where.empty()) {
@@ -248,10 +301,13 @@ std::map<std::pair<std::string, std::string>, std::string> expected_rows(databas
   return rows;
 }
 
-// What someone gets who follows the plain row triggers that most people write: the last thing said of each id.
+// What someone gets who follows the plain row triggers that most people write: the last thing said of each
+// id.
 bool naive_feed_is_right(database& db) {
   return db.rows("SELECT id FROM items ORDER BY id") ==
-         db.rows("SELECT id FROM naive_log l WHERE n=(SELECT max(n) FROM naive_log WHERE id=l.id) AND gone=0 ORDER BY id");
+         db.rows(
+             "SELECT id FROM naive_log l WHERE n=(SELECT max(n) FROM naive_log WHERE id=l.id) AND gone=0 "
+             "ORDER BY id");
 }
 
 void restart(world& w) {
@@ -297,7 +353,8 @@ bool run_seed(std::uint64_t seed, int rounds) {
   writers.emplace_back([&] { api_writer(w, seed * 31 + 2); });
   writers.emplace_back([&] { api_writer(w, seed * 31 + 3); });
   for (std::size_t i = 0; i < copies.size(); ++i) {
-    clients.emplace_back([&, i] { follow(w, wanted[i % wanted.size()], seed * 31 + 10 + i, final, copies[i]); });
+    clients.emplace_back(
+        [&, i] { follow(w, wanted[i % wanted.size()], seed * 31 + 10 + i, final, copies[i]); });
   }
   const std::string backup = w.directory.file("backup.db");
   bool have_backup = false;
@@ -315,7 +372,8 @@ bool run_seed(std::uint64_t seed, int rounds) {
       case 2:
         if (have_backup) restore_backup(w, backup);
         break;
-      default: break;
+      default:
+        break;
     }
   }
   w.stop = true;
@@ -333,7 +391,8 @@ bool run_seed(std::uint64_t seed, int rounds) {
   EXPECT_EQ(checked.exit_code, 0) << checked.output;
   w.server->signal(SIGTERM);
   EXPECT_EQ(w.server->wait_for_exit(10000), 0) << w.server->log();
-  fmt::print("seed {}: {} write transactions, {} streams, {} lines, {} resets\n", seed, w.writes.load(), w.reconnects.load(), w.lines.load(), w.resets.load());
+  fmt::print("seed {}: {} write transactions, {} streams, {} lines, {} resets\n", seed, w.writes.load(),
+             w.reconnects.load(), w.lines.load(), w.resets.load());
   return naive_feed_is_right(db);
 }
 

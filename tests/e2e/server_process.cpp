@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,13 +42,16 @@ pid_t launch(const std::vector<std::string>& arguments, int out_fd, int err_fd) 
   const pid_t pid = ::fork();
   if (pid < 0) throw std::runtime_error("fork failed");
   if (pid > 0) return pid;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that crashes leaves no server behind
   ::dup2(out_fd, STDOUT_FILENO);
   ::dup2(err_fd, STDERR_FILENO);
   ::execv(path.c_str(), argv.data());
   ::_exit(127);
 }
 
-int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+int exit_code_of(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
 
 }  // namespace
 
@@ -78,18 +82,22 @@ command_result run_syncline(const std::vector<std::string>& arguments, int timeo
   return result;
 }
 
-server_process::server_process(std::string config, std::vector<std::string> extra) : config_(std::move(config)), extra_(std::move(extra)) {
+server_process::server_process(std::string config, std::vector<std::string> extra)
+    : config_(std::move(config)), extra_(std::move(extra)) {
   log_file_ = config_ + ".log";
   start();
 }
 
-server_process::~server_process() { kill(); }
+server_process::~server_process() {
+  kill();
+}
 
 void server_process::start() {
   int pipe_fds[2];
   if (::pipe2(pipe_fds, O_CLOEXEC) != 0) throw std::runtime_error("pipe failed");
   const int log_fd = ::open(log_file_.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
-  std::vector<std::string> arguments{"serve", "--config", config_, "--set", "http.port=0", "--set", "admin.port=0"};
+  std::vector<std::string> arguments{"serve",       "--config", config_,       "--set",
+                                     "http.port=0", "--set",    "admin.port=0"};
   arguments.insert(arguments.end(), extra_.begin(), extra_.end());
   pid_ = launch(arguments, pipe_fds[1], log_fd);
   ::close(pipe_fds[1]);
@@ -164,6 +172,8 @@ std::uint64_t server_process::resident_bytes() const {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-std::string server_process::log() const { return whole_file(log_file_); }
+std::string server_process::log() const {
+  return whole_file(log_file_);
+}
 
 }  // namespace syncline::e2e

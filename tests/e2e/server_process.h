@@ -11,7 +11,8 @@
 
 namespace syncline::e2e {
 
-// Runs the binary with `arguments` to its end, or kills it after `timeout_ms` (exit code 137). Output is standard output and error together.
+// Runs the binary with `arguments` to its end, or kills it after `timeout_ms` (exit code 137). Output is
+// standard output and error together.
 struct command_result {
   int exit_code = -1;
   std::string output;
@@ -27,9 +28,10 @@ class server_process {
   server_process& operator=(const server_process&) = delete;
 
   void start();
-  void kill();                       // SIGKILL, waits
+  void kill();  // SIGKILL, waits
   void signal(int number) const;
-  [[nodiscard]] int wait_for_exit(int timeout_ms);  // exit code; -1 when it did not end in time, 128+n when signal n ended it
+  [[nodiscard]] int wait_for_exit(
+      int timeout_ms);  // exit code; -1 when it did not end in time, 128+n when signal n ended it
   [[nodiscard]] bool running();
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] std::uint16_t port() const { return port_; }

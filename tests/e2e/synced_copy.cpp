@@ -20,7 +20,8 @@ bool synced_copy::apply(const std::string& line) {
     was_reset_ = true;
     return false;
   }
-  const std::pair<std::string, std::string> place(object.at("resource").as_string(), boost::json::serialize(object.at("id")));
+  const std::pair<std::string, std::string> place(object.at("resource").as_string(),
+                                                  boost::json::serialize(object.at("id")));
   if (op == "put") {
     rows_[place] = boost::json::serialize(object.at("row"));
   } else if (op == "remove") {

@@ -15,7 +15,9 @@ class synced_copy {
   // True when the line says that nothing is missing. A reset empties the copy and the cursor.
   bool apply(const std::string& line);
   [[nodiscard]] const std::optional<std::string>& cursor() const { return cursor_; }
-  [[nodiscard]] const std::map<std::pair<std::string, std::string>, std::string>& rows() const { return rows_; }
+  [[nodiscard]] const std::map<std::pair<std::string, std::string>, std::string>& rows() const {
+    return rows_;
+  }
   [[nodiscard]] bool was_reset() const { return was_reset_; }
   void forget();  // everything, as a client that lost its disk
 

@@ -13,7 +13,8 @@ using storage::write_kind;
 storage::resource things() {
   storage::resource of;
   of.name = "things";
-  for (const auto& [name, type] : {std::pair{"id", storage::column_type::int64}, std::pair{"name", storage::column_type::string}}) {
+  for (const auto& [name, type] :
+       {std::pair{"id", storage::column_type::int64}, std::pair{"name", storage::column_type::string}}) {
     storage::column c;
     c.name = name;
     c.type = type;
@@ -63,8 +64,9 @@ read_all run(bulk_reader& reader, std::string_view text, std::size_t step) {
 
 TEST(BulkReader, CutsBatchesAndNamesBadLinesWhateverThePieces) {
   const auto of = things();
-  const std::string text = "{\"id\":1,\"name\":\"a\"}\n{\"id\":2}\r\n\n{\"id\":\"x\"}\n{\"id\":3,\"nme\":1}\n{\"id\":4\n" +
-                           std::string(200, 'x') + "\n{\"id\":1}\n{\"name\":\"no key\"}\n{\"id\":5,\"name\":\"last\"}";
+  const std::string text =
+      "{\"id\":1,\"name\":\"a\"}\n{\"id\":2}\r\n\n{\"id\":\"x\"}\n{\"id\":3,\"nme\":1}\n{\"id\":4\n" +
+      std::string(200, 'x') + "\n{\"id\":1}\n{\"name\":\"no key\"}\n{\"id\":5,\"name\":\"last\"}";
   const std::vector<std::string> expected{"4:wrong-type",    "5:unknown-column", "6:malformed-json",
                                           "7:row-too-large", "8:duplicate-key",  "9:missing-key"};
   for (const std::size_t step : {std::size_t{1}, std::size_t{7}, std::size_t{100000}}) {
@@ -106,6 +108,20 @@ TEST(BulkReader, ResumesBehindWhatIsKnownToBeStored) {
   const read_all all = run(reader, text, 100);
   EXPECT_EQ(all.rows, 2u);
   EXPECT_EQ(all.rejected, (std::vector<std::string>{"4:duplicate-key"}));
+}
+
+TEST(BulkReader, PausesExactlyBehindWhatIsKnownToBeStored) {
+  const auto of = things();
+  bulk_reader reader(of, bulk_format::ndjson, write_kind::upsert, small_batches());
+  reader.skip_through(2);
+  reader.feed("{\"id\":1}\n{\"id\":\n{\"id\":3}\n");
+  reader.finish();
+  bulk_batch batch = reader.new_batch();
+  EXPECT_EQ(reader.fill(batch, 64), got::paused);
+  EXPECT_EQ(reader.lines(), 2u);
+  EXPECT_TRUE(batch.empty()) << "a row behind the prefix, or a rejection that was told before";
+  EXPECT_EQ(reader.fill(batch, 64), got::end);
+  EXPECT_EQ(batch.numbers, (std::vector<std::uint64_t>{3}));
 }
 
 TEST(BulkReader, TheHashOfALinePrefixDependsOnItsBytes) {

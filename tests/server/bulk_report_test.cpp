@@ -21,12 +21,15 @@ TEST(BulkReport, NamesRejectedRowsInOrderThenCountsTheBatch) {
   sent.rejected = {{2, "wrong-type", "age", "expected a number, got \"x\""}};
   storage::write_outcome outcome;
   outcome.position = 42;
-  outcome.rows = {fate_of(storage::fate::created), fate_of(storage::fate::rejected), fate_of(storage::fate::unchanged)};
+  outcome.rows = {fate_of(storage::fate::created), fate_of(storage::fate::rejected),
+                  fate_of(storage::fate::unchanged)};
   report.batch(sent, outcome);
   EXPECT_EQ(report.text(),
-            "{\"line\":\"rejected\",\"number\":2,\"code\":\"wrong-type\",\"column\":\"age\",\"detail\":\"expected a number, got \\\"x\\\"\"}\r\n"
+            "{\"line\":\"rejected\",\"number\":2,\"code\":\"wrong-type\",\"column\":\"age\",\"detail\":"
+            "\"expected a number, got \\\"x\\\"\"}\r\n"
             "{\"line\":\"rejected\",\"number\":3,\"code\":\"conflict\",\"detail\":\"the key exists: 17\"}\r\n"
-            "{\"line\":\"batch\",\"rows\":4,\"lines_done\":5,\"created\":1,\"updated\":0,\"unchanged\":1,\"skipped\":0,\"rejected\":2,\"position\":42}\r\n");
+            "{\"line\":\"batch\",\"rows\":4,\"lines_done\":5,\"created\":1,\"updated\":0,\"unchanged\":1,"
+            "\"skipped\":0,\"rejected\":2,\"position\":42}\r\n");
 }
 
 TEST(BulkReport, StopsNamingButGoesOnCounting) {
@@ -35,13 +38,15 @@ TEST(BulkReport, StopsNamingButGoesOnCounting) {
   report.summary(true, "");
   EXPECT_EQ(report.text(),
             "{\"line\":\"rejected\",\"number\":1,\"code\":\"a\",\"detail\":\"x\"}\r\n"
-            "{\"line\":\"summary\",\"rows\":3,\"created\":0,\"updated\":0,\"unchanged\":0,\"skipped\":0,\"rejected\":3,\"position\":0,\"complete\":true}\r\n");
+            "{\"line\":\"summary\",\"rows\":3,\"created\":0,\"updated\":0,\"unchanged\":0,\"skipped\":0,"
+            "\"rejected\":3,\"position\":0,\"complete\":true}\r\n");
 }
 
 TEST(BulkReport, TellsWhyAnUploadEnded) {
   bulk_report report(1);
   report.failure("disk-full", "no room");
-  EXPECT_EQ(report.text(), "{\"line\":\"error\",\"type\":\"/problems/disk-full\",\"detail\":\"no room\"}\r\n");
+  EXPECT_EQ(report.text(),
+            "{\"line\":\"error\",\"type\":\"/problems/disk-full\",\"detail\":\"no room\"}\r\n");
 }
 
 TEST(BulkReport, CountersSurviveTheirText) {

@@ -37,7 +37,8 @@ std::string line_for(const storage::resource& of, std::string_view key, std::str
 
 TEST(SyncLines, PutCarriesTheRowAndANumericId) {
   const auto of = resource_with_key(storage::column_type::int64, 1);
-  EXPECT_EQ(line_for(of, "17", R"({"k0":17})", true), R"({"op":"put","resource":"things","id":17,"row":{"k0":17}})");
+  EXPECT_EQ(line_for(of, "17", R"({"k0":17})", true),
+            R"({"op":"put","resource":"things","id":17,"row":{"k0":17}})");
 }
 
 TEST(SyncLines, RemoveCarriesOnlyTheId) {

@@ -136,7 +136,8 @@ TEST(Scope, TextIsNameAndCanonicalValue) {
   EXPECT_EQ(scope->name, "team");
   EXPECT_EQ(scope->value, "a%2Cb:50%25");
   EXPECT_EQ(scope->text(), "team:a%2Cb:50%25");
-  for (const std::string_view text : {"", "user", ":42", "user:", "us er:1", "us,er:1", "user:\xFF", "team:a,b", "team:50%", "team:%41", "team:a%2c"})
+  for (const std::string_view text : {"", "user", ":42", "user:", "us er:1", "us,er:1", "user:\xFF",
+                                      "team:a,b", "team:50%", "team:%41", "team:a%2c"})
     EXPECT_FALSE(parse_scope(text)) << text;
   EXPECT_FALSE(parse_scope(std::string_view("user:\0", 6)));
   EXPECT_FALSE(parse_scope("user:" + std::string(kKeyBytesMax + 1, '1')));

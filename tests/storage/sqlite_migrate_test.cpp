@@ -263,7 +263,10 @@ TEST(sqlite_migrate, AnotherDeclarationStartsOverAndASearchAloneDoesNot) {
   EXPECT_FALSE(migrated(db, first));  // the triggers of the search are still there
   migrate_or_die(db, first);
   EXPECT_TRUE(migrated(db, first));
-  EXPECT_EQ(db.query_int("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%search%'").value(), 0);
+  EXPECT_EQ(db.query_int("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%notes%search%' OR name LIKE "
+                         "'%search_notes%'")
+                .value(),
+            0);
 
   catalog third;
   third.add(make_resource("notes", "id:int64 body", {"id"}));

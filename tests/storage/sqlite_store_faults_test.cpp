@@ -51,13 +51,9 @@ TEST_F(sqlite_store_faults, ALockThatIsShortIsWaitedFor) {
   connection db = open_or_die(file_.path());
   run(db, "BEGIN IMMEDIATE");
   net::result<write_outcome> made = net::error();
-  auto ended = net::testing::start_task(cores_.at(0), [this, &made]() -> net::task<void> {
-    net::request_context context(cores_.at(0));
-    batch_builder b(users(), write_kind::upsert);
-    b.row({{"id", I(1)}, {"name", T("a")}});
-    auto running = store_->write(context, std::move(b.batch));
-    made = co_await std::move(running);
-  });
+  batch_builder b(users(), write_kind::upsert);
+  b.row({{"id", I(1)}, {"name", T("a")}});
+  auto ended = start_write(std::move(b.batch), made);
   ASSERT_TRUE(eventually([&] { return store_->read_figures().write_queue_batches == 1; }));
   run(db, "ROLLBACK");
   ASSERT_EQ(ended.wait_for(net::testing::kTestWait), std::future_status::ready);

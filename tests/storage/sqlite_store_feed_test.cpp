@@ -263,4 +263,43 @@ TEST_F(sqlite_store_feed, TriggersThatVanishAreInstalledAgainAndTheResourceStart
   EXPECT_EQ(follow(all_users(), fresh), (lines{"put users 2", "put users 3"}));
 }
 
+TEST_F(sqlite_store_feed, TombstonesAndOldRecordsArePurgedInTheBackground) {
+  options_.tombstone_days = 0;
+  options_.idempotency_keep_h = 0;
+  options_.purge_interval_s = 1;
+  open_store();
+  create_users(1, 3);
+  batch_builder b(users(), write_kind::remove);
+  b.key("2");
+  b.batch.remember.emplace();
+  b.batch.remember->key = "old";
+  ASSERT_EQ(fates(write(b)), "d");
+  EXPECT_TRUE(eventually([&] { return store_->read_figures().horizon > 0; }));
+  EXPECT_TRUE(eventually([&] {
+    auto known = ask<std::optional<idempotency>>(
+        [this](net::request_context& context) { return store_->recall(context, "old"); });
+    return known.has_value() && !known->has_value();
+  }));
+  std::optional<cursor> fresh;
+  EXPECT_EQ(follow(all_users(), fresh), (lines{"put users 1", "put users 3"}));
+}
+
+TEST_F(sqlite_store_feed, ARowThatFitsNoDeclarationHoldsUpNobodyAndIsSentWhenMended) {
+  open_store();
+  create_users(1, 5);
+  const auto what = all_users();
+  std::optional<cursor> early;
+  (void)follow(what, early);
+  connection db = open_or_die(file_.path());
+  run(db, "UPDATE users SET name=x'ff00' WHERE id IN (2, 3)");
+  for (const std::uint32_t rows_max : {1U, 2U, 1000U}) {
+    std::optional<cursor> fresh;
+    EXPECT_EQ(follow(what, fresh, {rows_max, 1 << 20}), (lines{"put users 1", "put users 4", "put users 5"}));
+  }
+  // A client that has the row loses it until then.
+  EXPECT_EQ(follow(what, early), (lines{"remove users 2", "remove users 3"}));
+  run(db, "UPDATE users SET name='two' WHERE id=2");
+  EXPECT_EQ(follow(what, early), lines{"put users 2"});
+}
+
 }  // namespace syncline::storage::sqlite::testing

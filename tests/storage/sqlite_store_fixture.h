@@ -147,6 +147,15 @@ class store_test : public ::testing::Test {
         std::move(prepare));
   }
   net::result<write_outcome> write(batch_builder& built) { return write(std::move(built.batch)); }
+  // Begins a write and leaves its outcome in `out`, which must outlive the future.
+  std::future<void> start_write(write_batch batch, net::result<write_outcome>& out) {
+    auto shared = std::make_shared<write_batch>(std::move(batch));
+    return net::testing::start_task(cores_.at(0), [this, shared, &out]() -> net::task<void> {
+      net::request_context context(cores_.at(0));
+      auto running = store_->write(context, std::move(*shared));
+      out = co_await std::move(running);
+    });
+  }
   net::result<rows> get(const resource& of, std::vector<std::string> keys) {
     return ask<rows>([this, &of, keys](net::request_context& context) {
       return store_->get(context, of, projection::all(of), keys);

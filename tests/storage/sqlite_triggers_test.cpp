@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "storage/sqlite/search_refresh.h"
 #include "tests/storage/sqlite_tables.h"
 
 namespace syncline::storage::sqlite {
@@ -422,7 +423,17 @@ struct search_database : notes_database {
               r.search = {1, 2};
               return r;
             }()) {}
+  std::uint64_t refresh(std::uint64_t rows_max = UINT64_MAX) {
+    const auto plans = table_plans::read(db, all);
+    const auto ids = resource_rows(db, all);
+    EXPECT_TRUE(plans.has_value() && ids.has_value());
+    const auto made = refresh_search(db, all, *plans, *ids, rows_max);
+    EXPECT_TRUE(made.has_value()) << made.error().text();
+    return made ? *made : 0;
+  }
+  std::int64_t noted() { return db.query_int("SELECT count(*) FROM syncline_search_dirty").value(); }
   std::vector<std::int64_t> found(std::string_view words) {
+    refresh();
     std::vector<std::int64_t> out;
     auto s = db.prepare(
         "SELECT notes.id FROM syncline_search_notes AS f JOIN notes ON notes.id=f.rowid WHERE "
@@ -447,6 +458,44 @@ TEST(sqlite_triggers, SearchFollowsInsertUpdateDeleteAndKeyChange) {
   EXPECT_EQ(n.found("plum"), (std::vector<std::int64_t>{9}));
   run(n.db, "DELETE FROM notes WHERE id=2");
   EXPECT_TRUE(n.found("pear").empty());
+}
+
+TEST(sqlite_triggers, SearchNotesARowOnceAndOnlyWhenItsWordsMayHaveChanged) {
+  search_database n;
+  run(n.db, "INSERT INTO notes VALUES(1,'red apple','first',1,'a'),(2,'green pear','second',2,'b')");
+  EXPECT_EQ(n.noted(), 2);
+  run(n.db, "UPDATE notes SET title='blue plum'; UPDATE OR FAIL notes SET rank='x'");
+  run(n.db, "INSERT OR ABORT INTO notes VALUES(1,'a','b',1,'a') ON CONFLICT DO UPDATE SET title='kiwi'");
+  EXPECT_EQ(n.noted(), 2);
+  EXPECT_EQ(n.refresh(), 2U);
+  EXPECT_EQ(n.noted(), 0);
+  run(n.db, "UPDATE notes SET size=7, slug=slug||'x'");
+  EXPECT_EQ(n.noted(), 0);
+  EXPECT_EQ(n.found("kiwi"), (std::vector<std::int64_t>{1}));
+  EXPECT_EQ(n.found("plum"), (std::vector<std::int64_t>{2}));
+}
+
+TEST(sqlite_triggers, SearchIsRefreshedInSlices) {
+  search_database n;
+  run(n.db,
+      "WITH RECURSIVE i(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM i WHERE i<10) INSERT INTO notes SELECT "
+      "i,'word','x',i,i FROM i");
+  EXPECT_EQ(n.refresh(4), 4U);
+  EXPECT_EQ(n.noted(), 6);
+  EXPECT_EQ(n.refresh(4), 4U);
+  EXPECT_EQ(n.refresh(4), 2U);
+  EXPECT_EQ(n.refresh(4), 0U);
+  EXPECT_EQ(n.found("word").size(), 10U);
+}
+
+TEST(sqlite_triggers, AConnectionThatTrustsNoSchemaMayWriteToASearchedTable) {
+  search_database n;
+  run(n.db, "PRAGMA trusted_schema=OFF");
+  run(n.db, "INSERT INTO notes VALUES(1,'red apple','first',1,'a')");
+  run(n.db, "UPDATE notes SET title='blue plum'; REPLACE INTO notes VALUES(1,'kiwi','x',1,'a')");
+  EXPECT_EQ(n.found("kiwi"), (std::vector<std::int64_t>{1}));
+  run(n.db, "DELETE FROM notes");
+  EXPECT_TRUE(n.found("kiwi").empty());
 }
 
 TEST(sqlite_triggers, SearchSurvivesUpsertAndReplace) {
