@@ -172,8 +172,9 @@ stage 'release tests' run_ctest release
 # Labelled `once`: tests of the source text and of the scripts, which no sanitizer changes.
 need 'asan+ubsan build' scripts/build.sh asan
 stage 'asan+ubsan tests' run_ctest asan -LE once
-need 'tsan build' scripts/build.sh tsan
-stage 'tsan tests' run_ctest tsan -LE once "${tsan_repeat[@]}"
+# What threads share: the handlers of test_server run on one core each and are seen through test_e2e.
+need 'tsan build' scripts/build.sh tsan test_perf test_net test_cache test_storage test_e2e
+stage 'tsan tests' run_ctest tsan -LE once -E test_server "${tsan_repeat[@]}"
 need 'fuzz build' scripts/build.sh fuzz fuzzers
 stage 'fuzz smoke' run_fuzzers
 if [ "$full" = 1 ]; then

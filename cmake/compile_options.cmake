@@ -29,7 +29,7 @@ if(SYNCLINE_SANITIZE)
     # Instrumented code hides from GCC what is initialised: std::regex and std::function alone give false alarms.
     target_compile_options(syncline_options INTERFACE -Wno-maybe-uninitialized)
     if(SYNCLINE_SANITIZE MATCHES "thread")
-      target_compile_options(syncline_options INTERFACE -Wno-tsan)
+      target_compile_options(syncline_options INTERFACE -Wno-tsan -Wno-mismatched-new-delete)
     endif()
   else()
     # Clang 14 marks the parts it splits a coroutine into for this check and then cannot assemble them.

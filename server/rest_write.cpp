@@ -16,6 +16,12 @@
 #include "server/row_write.h"
 #include "storage/key.h"
 
+// Where g++ 12 inlines one half of Asio's frame allocation and not the other, it takes the pair for a
+// mismatch.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 namespace syncline::server {
 namespace {
 

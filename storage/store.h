@@ -110,8 +110,9 @@ struct write_batch {
   std::string key;            // replace, patch, remove: canonical
   write_condition condition;  // single-row kinds
   bool return_rows = false;
-  bool dry_run = false;           // do it, then roll it back
-  bool all_or_nothing = false;    // a rejected row rolls the whole batch back; the other rows are `skipped` then
+  bool dry_run = false;  // do it, then roll it back
+  bool all_or_nothing =
+      false;  // a rejected row rolls the whole batch back; the other rows are `skipped` then
   std::uint64_t transaction = 0;  // belongs to an open transaction (begin_transaction), or 0
   std::optional<idempotency> remember;
 };

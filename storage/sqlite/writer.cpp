@@ -49,10 +49,7 @@ net::result<connection> writer::open_connection(const sqlite_options& options) {
   // After a checkpoint the log is cut to this size instead of keeping its largest. The triggers make each row
   // a nested savepoint of several pages; in a temporary file those cost 30 system calls a row, and more time
   // than all the rest.
-  // With the default of 1000 pages nearly every group of an upload would end in a checkpoint.
-  if (auto set = db->exec(
-          "PRAGMA journal_size_limit=67108864;PRAGMA temp_store=MEMORY;PRAGMA wal_autocheckpoint=4000");
-      !set)
+  if (auto set = db->exec("PRAGMA journal_size_limit=67108864;PRAGMA temp_store=MEMORY"); !set)
     return set.error();
   return db;
 }
