@@ -34,7 +34,7 @@ TEST(HttpStream, EchoesAChunkedUploadOfAHundredMegabytesInFlatMemory) {
   c.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
   EXPECT_NE(c.receive_until("\r\n\r\n").find("200 OK"), std::string::npos);
   const std::string chunk = "186a0\r\n" + std::string(kChunk, 'z') + "\r\n";
-  const std::size_t before = resident_bytes();
+  [[maybe_unused]] const std::size_t before = resident_bytes();
   std::thread sender([&] {
     for (std::size_t i = 0; i < kChunks; ++i) ASSERT_TRUE(c.send(chunk));
     c.send("0\r\n\r\n");
@@ -51,7 +51,10 @@ TEST(HttpStream, EchoesAChunkedUploadOfAHundredMegabytesInFlatMemory) {
   sender.join();
   EXPECT_EQ(received, kChunk * kChunks);
   EXPECT_EQ(last, "\r\n0\r\n\r\n");
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  // A sanitizer keeps freed memory in quarantine, so its resident set says nothing about the server's.
   EXPECT_LT(most, before + 20U * 1024U * 1024U);
+#endif
 }
 
 // The client sends without reading: the server must stop reading instead of collecting what it cannot send,
