@@ -72,7 +72,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   if (const auto scope = parse_scope(text)) {
     text_arena arena;
     const auto value = scope_cell(one_text, scope_rule{"s", 0}, scope->value, arena);
-    check(value && text == scope->name + ":" + std::string(value->text));
+    std::string spelled;
+    check(value && append_key_part(column_type::string, *value, spelled));
+    check(scope->value == spelled && scope->text() == text);
   }
   return 0;
 }
