@@ -87,8 +87,9 @@ std::string_view problem_type_of(const net::error& why, bool has_key) {
 class bulk_turn {
  public:
   bulk_turn() = default;
-  ~bulk_turn() {
-    if (held_) taken_.fetch_sub(1, std::memory_order_relaxed);
+  ~bulk_turn() { give_back(); }
+  void give_back() noexcept {
+    if (std::exchange(held_, false)) taken_.fetch_sub(1, std::memory_order_relaxed);
   }
   bulk_turn(const bulk_turn&) = delete;
   bulk_turn& operator=(const bulk_turn&) = delete;
@@ -158,7 +159,7 @@ net::task<net::result<bool>> bulk_session::recall() {
     co_return net::result<bool>(net::error(errc::corrupt, "what this Idempotency-Key did cannot be read"));
   }
   resume_hash_ = std::strtoull(before.saved.c_str(), nullptr, 16);
-  resume_line_ = before.lines_done;
+  resume_line_ = remembered_lines_ = before.lines_done;
   resume_checked_ = resume_line_ == 0;
   reader_->skip_through(resume_line_);
   if (!before.complete) co_return net::result<bool>(false);
@@ -184,10 +185,9 @@ net::task<net::result<void>> bulk_session::run_straight() {
       case bulk_reader::got::bad_header:
         co_return net::error(errc::invalid, "bad CSV header", reader_->header_fault());
       case bulk_reader::got::need_more: {
-        auto piece = co_await body_.next();
-        if (!piece) co_return piece.error();
+        auto fed = co_await feed();
+        if (!fed) co_return fed.error();
         mine.restart();
-        piece->empty() ? reader_->finish() : reader_->feed(*piece);
         break;
       }
       case bulk_reader::got::batch_full: {
@@ -201,7 +201,7 @@ net::task<net::result<void>> bulk_session::run_straight() {
           co_return net::error(errc::conflict, "this Idempotency-Key was used for a longer upload");
         auto taken = co_await take_batch();
         if (!taken) co_return taken.error();
-        auto landed = co_await land();
+        auto landed = co_await land_all();
         if (!landed) co_return landed.error();
         auto completed = co_await remember_completion(0);
         if (!completed) co_return completed.error();
@@ -210,6 +210,21 @@ net::task<net::result<void>> bulk_session::run_straight() {
       }
     }
   }
+}
+
+// While the client is slower than the store, what has been written is reported, so that a client that waits
+// for its report gets it.
+net::task<net::result<void>> bulk_session::feed() {
+  std::optional<net::result<std::string_view>> piece = body_.try_next();
+  while (!piece && !flying_.empty()) {
+    auto landed = co_await land_first();
+    if (!landed) co_return landed.error();
+    piece = body_.try_next();
+  }
+  if (!piece) piece.emplace(co_await body_.next());
+  if (!*piece) co_return piece->error();
+  (*piece)->empty() ? reader_->finish() : reader_->feed(**piece);
+  co_return net::result<void>();
 }
 
 // The record a finished upload is answered from when its key comes again; it needs the counters of the last
@@ -231,34 +246,48 @@ void bulk_session::remember(bulk_batch& batch, bool complete) {
   what.key = request_.idempotency_key;
   what.fingerprint = request_.fingerprint;
   what.lines_done = batch.lines_done;
+  what.lines_before = std::exchange(remembered_lines_, batch.lines_done);
   what.complete = complete;
-  // The counters up to the batch before this one: its own are not known yet. A resumed upload therefore
-  // under-reports at most one batch, and stores none twice.
+  // The counters of what has landed: those of this batch and of others in flight are not known yet. A resumed
+  // upload therefore under-reports at most kFlightsMax batches, and stores none twice.
   what.saved = fmt::format("{:016x} {}", batch.prefix_hash, report_.total().text());
   batch.rows.remember = std::move(what);
 }
 
 net::task<net::result<void>> bulk_session::take_batch() {
-  auto landed = co_await land();
-  if (!landed) co_return landed.error();
+  while (!flying_.empty() && (flying_.size() >= kFlightsMax || flying_.front()->outcome)) {
+    auto landed = co_await land_first();
+    if (!landed) co_return landed.error();
+  }
   bulk_batch full = std::move(batch_);
   batch_ = reader_->new_batch();
   remember(full, false);
   full.rows.dry_run = request_.dry_run;
   if (full.rows.row_count == 0 && !full.rows.remember) {
     if (full.rejected.empty()) co_return net::result<void>();
+    auto landed = co_await land_all();
+    if (!landed) co_return landed.error();
     const storage::write_outcome nothing;
     report_.batch(full, nothing);
     co_return co_await send_report();
   }
+  co_return co_await launch(std::move(full));
+}
+
+net::task<net::result<void>> bulk_session::launch(bulk_batch full) {
   auto next = std::make_shared<flight>(x_->context().on());
   next->batch = std::move(full);
   while (!next->turn.take(*with_->settings)) {
-    auto slept = co_await net::sleep_until(x_->context(), steady_clock::now() + milliseconds(2));
-    if (!slept) co_return slept.error();
+    net::result<void> waited;
+    if (flying_.empty()) {
+      waited = co_await net::sleep_until(x_->context(), steady_clock::now() + milliseconds(2));
+    } else {
+      waited = co_await land_first();
+    }
+    if (!waited) co_return waited.error();
   }
-  flying_ = std::move(next);
-  net::spawn(x_->context().on(), fly(with_, flying_));
+  net::spawn(x_->context().on(), fly(with_, next));
+  flying_.push_back(std::move(next));
   co_return net::result<void>();
 }
 
@@ -269,12 +298,20 @@ net::task<void> bulk_session::fly(const services* with, std::shared_ptr<flight> 
   what->landed.notify();
 }
 
-net::task<net::result<void>> bulk_session::land() {
-  if (!flying_) co_return net::result<void>();
-  auto waited = co_await flying_->landed.wait(x_->context());
+net::task<net::result<void>> bulk_session::land_all() {
+  while (!flying_.empty()) {
+    auto landed = co_await land_first();
+    if (!landed) co_return landed.error();
+  }
+  co_return net::result<void>();
+}
+
+net::task<net::result<void>> bulk_session::land_first() {
+  auto waited = co_await flying_.front()->landed.wait(x_->context());
   if (!waited) co_return waited.error();
-  const std::shared_ptr<flight> what = std::move(flying_);
-  flying_.reset();
+  const std::shared_ptr<flight> what = std::move(flying_.front());
+  flying_.pop_front();
+  what->turn.give_back();
   if (!*what->outcome) co_return what->outcome->error();
   if (what->batch.numbers.empty() && what->batch.rejected.empty()) co_return net::result<void>();
   const auto rejected_before = report_.total().rejected;
@@ -428,6 +465,8 @@ net::task<net::result<void>> bulk_session::send_report() {
 
 net::task<void> bulk_session::end_with(const net::error& why) {
   if (why.code == errc::closed || why.code == errc::cancelled) co_return;
+  // A body that does not arrive (nothing else in an upload has a deadline): the HTTP stack says 408.
+  if (why.code == errc::timed_out && !begun_) co_return;
   const net::error failure = why;
   const bool has_key = !request_.idempotency_key.empty();
   if (!begun_) {
@@ -447,59 +486,11 @@ net::task<void> bulk_session::end_with(const net::error& why) {
   if (sent) x_->end();
 }
 
-namespace {
-
-// What the headers and the query ask for; answers the problem itself and gives nothing when they cannot be
-// had.
-std::optional<bulk_request> read_request(net::http::exchange& x, const storage::resource& of) {
-  bulk_request request;
-  request.of = &of;
-  auto asked = query::parse(x.head().query, {"conflict", "atomic", "dry_run", "format"});
-  if (!asked) return answer_error(x, asked.error()), std::nullopt;
-  const auto atomic = asked->flag("atomic");
-  const auto dry_run = asked->flag("dry_run");
-  if (!atomic) return answer_error(x, atomic.error()), std::nullopt;
-  if (!dry_run) return answer_error(x, dry_run.error()), std::nullopt;
-  request.atomic = *atomic;
-  request.dry_run = *dry_run;
-  const std::string conflict = asked->has("conflict") ? *asked->find("conflict") : "upsert";
-  if (conflict == "insert") {
-    request.kind = storage::write_kind::insert;
-  } else if (conflict == "skip") {
-    request.kind = storage::write_kind::skip;
-  } else if (conflict != "upsert") {
-    return answer_error(
-               x, net::error(errc::invalid, "parameter `conflict` must be upsert, insert or skip", conflict)),
-           std::nullopt;
-  }
-  const std::string_view type = x.head().header("Content-Type");
-  const std::string_view plain = type.substr(0, type.find(';'));
-  std::string format = net::http::iequals(plain, "text/csv") ? "csv" : "ndjson";
-  if (asked->has("format")) format = *asked->find("format");
-  if (format != "ndjson" && format != "csv") {
-    return answer_error(x, net::error(errc::invalid, "parameter `format` must be ndjson or csv", format)),
-           std::nullopt;
-  }
-  request.format = format == "csv" ? bulk_format::csv : bulk_format::ndjson;
-  const std::string_view coding = x.head().header("Content-Encoding");
-  request.gzip = net::http::iequals(coding, "gzip") || net::http::iequals(coding, "x-gzip");
-  if (!coding.empty() && !request.gzip && !net::http::iequals(coding, "identity")) {
-    answer_problem(x, 415, "unsupported-encoding", "Content-Encoding is not supported",
-                   "send gzip or nothing");
-    return std::nullopt;
-  }
-  request.fingerprint =
-      storage::hash_bytes(fmt::format("{} {} {} {}", of.name, conflict, format, request.atomic));
-  return request;
-}
-
-}  // namespace
-
 net::task<void> bulk_upload(const services& with, net::http::exchange& x, const storage::resource& of) {
   if (!of.write.bulk) co_return answer_method_not_allowed(x, "OPTIONS");
   x.context().set_work(net::work_class::bulk);
   x.context().set_deadline(net::steady_time::max());
-  auto request = read_request(x, of);
+  auto request = read_bulk_request(x, of);
   if (!request) co_return;
   auto key = read_idempotency_key(x);
   if (!key) co_return answer_error(x, key.error());

@@ -1,45 +1,41 @@
 // One bulk upload: rows in as they arrive, batches to the store, a report line back for each.
 //
-// Two ways. Straight: batches are written while more input arrives, one in flight while the next is read,
-// each durable before it is reported. Atomic (atomic=1): the decoded upload waits in a spool file until every
-// row is known to be well formed, then all of it is written in one transaction. Thread: the core of the
-// exchange. Memory: two batches, one piece of input, the report's unsent lines. Failure: before the first
-// report line a problem answer, after it an `error` line; batches that were reported stay.
+// Two ways. Straight: batches are written while more input arrives, up to kFlightsMax in flight while the
+// next is read, each durable before it is reported, and reported in order. Atomic (atomic=1): the decoded
+// upload waits in a spool file until every row is known to be well formed, then all of it is written in one
+// transaction. Thread: the core of the exchange. Memory: kFlightsMax + 1 batches, one piece of input, the
+// report's unsent lines. Failure: before the first report line a problem answer, after it an `error` line;
+// batches that were reported stay.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <memory>
-#include <optional>
-#include <string>
 
 #include "net/core/event.h"
 #include "net/http/exchange.h"
 #include "server/bulk_reader.h"
 #include "server/bulk_report.h"
+#include "server/bulk_request.h"
 #include "server/services.h"
 #include "server/spool_file.h"
 #include "server/upload_body.h"
 
 namespace syncline::server {
 
-struct bulk_request {
-  const storage::resource* of = nullptr;
-  bulk_format format = bulk_format::ndjson;
-  storage::write_kind kind = storage::write_kind::upsert;
-  bool atomic = false;
-  bool dry_run = false;
-  bool gzip = false;
-  std::string idempotency_key;    // hashed; empty: none
-  std::uint64_t fingerprint = 0;  // of the request's options
-};
-
 class bulk_session {
  public:
+  // Batches are small, so that an interactive write waits for a short one; several wait in the queue, so that
+  // a commit carries a slice of them.
+  static constexpr std::size_t kFlightsMax = 4;
+
   bulk_session(const services& with, net::http::exchange& x, bulk_request request);
   [[nodiscard]] net::task<void> run();
 
  private:
   struct flight;
   [[nodiscard]] net::task<net::result<void>> run_straight();
+  [[nodiscard]] net::task<net::result<void>> feed();
   [[nodiscard]] net::task<net::result<void>> run_atomic();
   [[nodiscard]] net::task<net::result<void>> spool_and_check(bool& all_good);
   [[nodiscard]] net::task<net::result<void>> write_spooled();
@@ -49,7 +45,9 @@ class bulk_session {
   // True when the key's upload is already done and its summary was sent again.
   [[nodiscard]] net::task<net::result<bool>> recall();
   [[nodiscard]] net::task<net::result<void>> take_batch();
-  [[nodiscard]] net::task<net::result<void>> land();
+  [[nodiscard]] net::task<net::result<void>> launch(bulk_batch full);
+  [[nodiscard]] net::task<net::result<void>> land_first();
+  [[nodiscard]] net::task<net::result<void>> land_all();
   [[nodiscard]] static net::task<void> fly(const services* with, std::shared_ptr<flight> what);
   [[nodiscard]] net::task<net::result<void>> send_report();
   [[nodiscard]] net::task<void> end_with(const net::error& why);
@@ -64,8 +62,9 @@ class bulk_session {
   std::unique_ptr<bulk_reader> reader_;
   bulk_report report_;
   bulk_batch batch_;
-  std::shared_ptr<flight> flying_;
+  std::deque<std::shared_ptr<flight>> flying_;  // oldest first
   std::shared_ptr<spool_file> spool_;
+  std::uint64_t remembered_lines_ = 0;  // lines_done of the latest record
   std::uint64_t resume_line_ = 0;
   std::uint64_t resume_hash_ = 0;
   bool resume_checked_ = true;

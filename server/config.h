@@ -23,14 +23,14 @@ namespace syncline::server {
 
 struct sync_options {
   std::uint32_t page_rows_max = 1000;
-  std::uint32_t page_bytes_max = 128 * 1024;
+  std::uint32_t page_bytes_max = 64 * 1024;
   std::uint32_t keep_alive_s = 15;
   std::uint32_t streams_max = 20000;  // at once, over all cores: 503 beyond
   std::uint32_t parts_max = 64;       // scopes times resources of one stream
 };
 
 struct bulk_options {
-  std::uint32_t batch_rows = 1000;
+  std::uint32_t batch_rows = 250;
   std::uint32_t batch_bytes_max = 1024 * 1024;  // a batch is cut here even with fewer rows
   std::uint32_t row_bytes_max = 1024 * 1024;
   std::uint64_t body_bytes_max = 8ull * 1024 * 1024 * 1024;  // decoded

@@ -115,7 +115,7 @@ void answer_problem(net::http::exchange& x, int status, std::string_view type, s
 }
 
 void answer_not_found(net::http::exchange& x, std::string_view what) {
-  answer_error(x, net::error(errc::not_found, "not found", std::string(what)));
+  answer_error(x, net::error(errc::not_found, what));
 }
 
 void answer_method_not_allowed(net::http::exchange& x, std::string_view allow) {

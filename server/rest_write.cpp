@@ -3,8 +3,7 @@
 // Order: headers, body, the memory of earlier requests with this Idempotency-Key, the store. What a key did
 // is remembered in the transaction of the write; only what is known before the write can be in it, so a key
 // that the database makes, and 201 instead of 200 for a PUT, are added by a second small write. If that one
-// is lost (a crash in between), the same request again is answered 204: it was done, and there is no row to
-// show.
+// is lost (a crash in between), the same request again tells that it was done and shows no row.
 #include <optional>
 
 #include "server/allow.h"
@@ -15,12 +14,6 @@
 #include "server/routes.h"
 #include "server/row_write.h"
 #include "storage/key.h"
-
-// Where g++ 12 inlines one half of Asio's frame allocation and not the other, it takes the pair for a
-// mismatch.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-#endif
 
 namespace syncline::server {
 namespace {

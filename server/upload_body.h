@@ -22,6 +22,8 @@ class upload_body {
   upload_body(net::http::exchange& x, bool gzip, std::uint64_t bytes_max);
   // The next piece, valid until the next call; empty at the end.
   [[nodiscard]] net::task<net::result<std::string_view>> next();
+  // The same without waiting: nothing when the client must send more first.
+  [[nodiscard]] std::optional<net::result<std::string_view>> try_next();
 
  private:
   net::http::exchange* x_;

@@ -95,6 +95,9 @@ struct idempotency {
   std::string key;  // principal, method, path and the client's key, hashed by the caller (32 hex digits)
   std::uint64_t fingerprint = 0;  // of the request; another one under the same key is refused
   std::uint64_t lines_done = 0;   // bulk: lines whose batches are committed
+  // Bulk: what lines_done must be before this batch (0: no record), so that a batch never lands when the one
+  // before it failed; else errc::conflict. Not asked of other writes.
+  std::optional<std::uint64_t> lines_before;
   std::string saved;  // what to answer with again (single writes: status and body; bulk: its counters)
   bool complete = false;
 };

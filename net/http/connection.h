@@ -44,6 +44,7 @@ class connection final : public exchange, public poll_target {
   [[nodiscard]] request_context& context() noexcept override { return ws_->context; }
   [[nodiscard]] std::string_view peer_address() const noexcept override { return {peer_.data(), peer_size_}; }
   [[nodiscard]] task<result<std::string_view>> read_body() override;
+  [[nodiscard]] std::optional<result<std::string_view>> try_read_body() override;
   [[nodiscard]] task<result<std::string>> read_whole_body(std::size_t bytes_max) override;
   void set_body_limit(std::uint64_t bytes_max) noexcept override { ws_->body_limit_bytes = bytes_max; }
   void answer(const response_head& head, std::string_view body) override;
@@ -100,6 +101,7 @@ class connection final : public exchange, public poll_target {
   task<result<void>> fill_body();
   task<result<void>> wait_for_socket(bool to_write, steady_time until);
   task<result<void>> send_until(std::size_t pending_bytes_max);
+  [[nodiscard]] std::optional<result<std::string_view>> next_piece();
   [[nodiscard]] error give_up(body_problem why, errc code, std::string_view what);
 
   core_part& part_;

@@ -68,28 +68,49 @@ error connection::give_up(body_problem why, errc code, std::string_view what) {
   return error(code, what);
 }
 
-task<result<std::string_view>> connection::read_body() {
+// What is in the buffers; nothing when more must be read.
+std::optional<result<std::string_view>> connection::next_piece() {
   workspace& w = *ws_;
-  if (w.body_failed != body_problem::none) co_return error(errc::closed, "the body already failed");
-  if (w.head.content_length.value_or(0) > w.body_limit_bytes) {
-    co_return give_up(body_problem::too_large, errc::too_large, "the body is over its limit");
+  if (w.body_failed != body_problem::none) return error(errc::closed, "the body already failed");
+  if (w.head.content_length.value_or(0) > w.body_limit_bytes)
+    return give_up(body_problem::too_large, errc::too_large, "the body is over its limit");
+  std::string_view piece;
+  switch (w.body.next(w.in, piece)) {
+    case body_source::state::done:
+      return std::string_view();
+    case body_source::state::failed:
+      part_.counts().bad_bodies.add();
+      return give_up(body_problem::invalid, errc::invalid, to_string(w.body.error()));
+    case body_source::state::piece:
+      if (w.body.received() > w.body_limit_bytes)
+        return give_up(body_problem::too_large, errc::too_large, "the body is over its limit");
+      return piece;
+    case body_source::state::need_more:
+      break;
   }
+  return std::nullopt;
+}
+
+std::optional<result<std::string_view>> connection::try_read_body() {
+  workspace& w = *ws_;
   for (;;) {
-    std::string_view piece;
-    switch (w.body.next(w.in, piece)) {
-      case body_source::state::done:
-        co_return std::string_view();
-      case body_source::state::failed:
-        part_.counts().bad_bodies.add();
-        co_return give_up(body_problem::invalid, errc::invalid, to_string(w.body.error()));
-      case body_source::state::piece:
-        if (w.body.received() > w.body_limit_bytes) {
-          co_return give_up(body_problem::too_large, errc::too_large, "the body is over its limit");
-        }
-        co_return piece;
-      case body_source::state::need_more:
-        break;
-    }
+    std::optional<result<std::string_view>> piece = next_piece();
+    if (piece) return piece;
+    if (w.head.expect_continue && !w.continue_sent && w.body.untouched()) return std::nullopt;
+    if (w.unsuspended_bytes >= kUnsuspendedBytesMax) return std::nullopt;
+    std::size_t received = 0;
+    const io got = receive(w.body.room(), kBodyReadBytes, received);
+    w.body.filled(received);
+    if (got == io::failed) return give_up(body_problem::gone, errc::closed, "the peer is gone");
+    if (got == io::blocked) return std::nullopt;
+    w.unsuspended_bytes += received;
+  }
+}
+
+task<result<std::string_view>> connection::read_body() {
+  for (;;) {
+    const std::optional<result<std::string_view>> piece = next_piece();
+    if (piece) co_return *piece;
     const result<void> filled = co_await fill_body();
     if (filled.has_error()) co_return filled.error();
   }

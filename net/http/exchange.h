@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -57,6 +58,8 @@ class exchange {
   // The next piece of the body, decoded from chunks, valid until the next call; empty at its end.
   // Sends 100-continue first when the client waits for it.
   [[nodiscard]] virtual task<result<std::string_view>> read_body() = 0;
+  // The same without waiting: nothing when read_body() would wait for the peer, or should let others run.
+  [[nodiscard]] virtual std::optional<result<std::string_view>> try_read_body() = 0;
   // The body as one string of at most `bytes_max`.
   [[nodiscard]] virtual task<result<std::string>> read_whole_body(std::size_t bytes_max) = 0;
   virtual void set_body_limit(std::uint64_t bytes_max) noexcept = 0;

@@ -251,7 +251,8 @@ def bench_latency(args, top, rows_file):
         pass
     for number in range(30):
         time.sleep(0.1)
-        shell = subprocess.Popen(["sqlite3", os.path.join(directory, "bench.db")], stdin=subprocess.PIPE, text=True)
+        shell = subprocess.Popen(["sqlite3", os.path.join(directory, "bench.db")], stdin=subprocess.PIPE,
+                                 stdout=subprocess.DEVNULL, text=True)
         time.sleep(0.05)
         began = time.monotonic()
         shell.stdin.write(f"PRAGMA busy_timeout=5000;UPDATE users SET bio='shell {number}' WHERE id=7;\n")

@@ -34,6 +34,11 @@ net::result<std::optional<idempotency>> read_idempotency(connection& db, const s
 net::result<void> refuse_repeated(connection& db, const idempotency& record) {
   auto known = read_idempotency(db, record.key);
   if (!known) return known.error();
+  const std::uint64_t at = *known ? (*known)->lines_done : 0;
+  if (record.lines_before && at != *record.lines_before)
+    return net::error(
+        net::errc::conflict, "idempotency-key",
+        "the upload is not where it was: another one with this key is at work, or a batch failed");
   if (!*known) return {};
   const bool other = (*known)->fingerprint != record.fingerprint;
   if (!other && !(*known)->complete) return {};

@@ -15,7 +15,8 @@ namespace syncline::storage::sqlite {
 
 [[nodiscard]] net::result<std::optional<idempotency>> read_idempotency(connection& db,
                                                                        const std::string& key);
-// errc::conflict "idempotency-key" when the key's request is done, or was another one.
+// errc::conflict "idempotency-key" when the key's request is done, was another one, or is not where
+// `lines_before` says.
 [[nodiscard]] net::result<void> refuse_repeated(connection& db, const idempotency& record);
 // Inserts the record, or moves the one that is there on; its age stays that of the first.
 [[nodiscard]] net::result<void> remember(connection& db, const idempotency& record);

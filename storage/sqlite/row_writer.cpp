@@ -94,7 +94,7 @@ row_writer::ending row_writer::run(const write_batch& batch, bool several, bool 
 }
 
 net::result<write_outcome> row_writer::run_batch(const write_batch& batch, bool each_alone, bool& keep) {
-  if (batch.remember && single_row(batch.kind))
+  if (batch.remember && (single_row(batch.kind) || batch.remember->lines_before))
     if (auto fresh = refuse_repeated(db_, *batch.remember); !fresh) return fresh.error();
   auto outcome = run_rows(batch, each_alone);
   if (!outcome) return outcome;

@@ -24,7 +24,7 @@ struct sqlite_options {
   std::string path = "syncline.db";
   std::string synchronous = "FULL";
   std::uint32_t readers = 2;
-  std::uint32_t cache_kb = 16 * 1024;  // per connection
+  std::uint32_t cache_kb = 8 * 1024;  // per connection
   std::uint32_t busy_timeout_ms = 5000;
   std::uint32_t group_commit_max_ms = 5;  // how long one transaction collects queued batches
   std::uint32_t write_queue_limit_rows = 50000;

@@ -131,9 +131,16 @@ net::result<conflict> conflict_of(const resource& of, const table_shape& t, cons
   return out;
 }
 
+// A row with the same integer key stands at the same place when that key alone says where: nothing but the
+// place of NEW itself could be entered.
+bool stands_at_the_rowid(const resource& of, const table_shape& t) {
+  const std::vector<std::string> placing = place_columns(of);
+  return t.rowid_alias && placing.size() == 1 && same_name(placing.front(), t.columns[*t.rowid_alias].name);
+}
+
 net::result<std::vector<conflict>> conflicts_of(const resource& of, const table_shape& t) {
   std::vector<conflict> out;
-  if (!t.rowid_name.empty())
+  if (!t.rowid_name.empty() && !stands_at_the_rowid(of, t))
     out.push_back({fmt::format("{0}.{1}=NEW.{1}", quoted(t.name), quoted(t.rowid_name)), {t.rowid_name}});
   for (const table_index& index : t.indexes) {
     if (!index.unique) continue;

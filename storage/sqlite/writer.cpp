@@ -1,6 +1,7 @@
 #include "storage/sqlite/writer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "perf/log.h"
 #include "storage/sqlite/generation.h"
@@ -14,6 +15,8 @@ using clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kBusyStepMax{10};
 constexpr std::chrono::milliseconds kBusyAtStopMax{200};
 constexpr int kChoreBusyMs = 200;
+constexpr std::size_t kInteractive = static_cast<std::size_t>(write_queue::lane::interactive);
+constexpr int kSliceStretch = 4;
 constexpr std::chrono::seconds kWordsAgain{10};
 
 std::uint64_t us_since(net::steady_time from) {
@@ -211,17 +214,22 @@ void writer::fail_older(net::steady_time started, const net::error& why) {
   retry_.clear();
 }
 
-// Interactive batches while there is time, then each other lane once, and more of them while there is time.
 bool writer::take_next(net::steady_time started, std::shared_ptr<write_call>& out) {
   if (!retry_.empty()) {
     out = std::move(retry_.front());
     retry_.erase(retry_.begin());
     return true;
   }
-  const bool time_left =
-      clock::now() - started < std::chrono::milliseconds(shared_.options.group_commit_max_ms);
+  const auto age = clock::now() - started;
+  const std::chrono::milliseconds turn(shared_.options.group_commit_max_ms);
   for (std::size_t i = 0; i < write_queue::kLanes; ++i) {
-    if (!time_left && lane_ran_[i]) continue;
+    const bool own_time =
+        i == kInteractive ? age < turn : !lane_ran_[kInteractive] && age < turn * kSliceStretch;
+    if (!own_time && lane_ran_[i]) continue;
+    if (!own_time && lane_ran_[kInteractive] && !lane_waited_[i]) {
+      lane_passed_[i] = true;
+      continue;
+    }
     out = queue_.take(static_cast<write_queue::lane>(i), finished_);
     if (!out) continue;
     lane_ran_[i] = true;
@@ -248,6 +256,7 @@ void writer::run_group() {
   group_.clear();
   group_rows_ = 0;
   lane_ran_.fill(false);
+  lane_waited_ = std::exchange(lane_passed_, {});
   const auto began = clock::now();
   std::shared_ptr<write_call> call;
   while (take_next(began, call))

@@ -1,7 +1,9 @@
 // The one thread that writes: group commit, transactions of several batches, and the store's chores.
 //
-// A group is one transaction: interactive batches first, then others in slices while it is younger than
-// group_commit_max_ms, each class at least once, so that none starves. Callers are answered after the commit
+// A group is one transaction: interactive batches first, for at most group_commit_max_ms; then the others,
+// for kSliceStretch times as long while nobody interactive comes. An interactive batch that comes in between
+// is taken next and ends the group, so it waits for one batch and not for a slice; a class that was passed
+// over for it gets one batch of the next group, so that none starves. Callers are answered after the commit
 // is durable and the listener was told of it. Thread: start() and stop() by the store, the rest of it is its
 // own. Bound: the queue. Failure: a group that cannot begin within busy_timeout_ms, or cannot commit, fails
 // all of its batches and nothing is acknowledged; a connection that broke is opened again for the next group.
@@ -71,7 +73,9 @@ class writer {
   bool restarted_ = false;  // the file went back; a new generation is in the open transaction
   std::uint64_t next_transaction_ = 1;
   std::uint64_t group_rows_ = 0;
-  std::array<bool, write_queue::kLanes> lane_ran_{};
+  std::array<bool, write_queue::kLanes> lane_ran_{};     // in this group
+  std::array<bool, write_queue::kLanes> lane_passed_{};  // over for an interactive batch of this group
+  std::array<bool, write_queue::kLanes> lane_waited_{};  // the same of the group before
   std::vector<std::shared_ptr<write_call>> group_;
   std::vector<std::shared_ptr<write_call>> retry_;  // of a group that one batch ended
   std::vector<std::shared_ptr<call_base>> finished_;

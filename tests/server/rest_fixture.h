@@ -80,10 +80,11 @@ class recording_exchange final : public net::http::exchange {
   const net::http::request_head& head() const noexcept override { return head_; }
   net::request_context& context() noexcept override { return context_; }
   std::string_view peer_address() const noexcept override { return "127.0.0.1"; }
-  net::task<net::result<std::string_view>> read_body() override {
+  std::optional<net::result<std::string_view>> try_read_body() override {
     const bool first = !std::exchange(body_read_, true);
-    co_return first ? std::string_view(body_) : std::string_view();
+    return first ? std::string_view(body_) : std::string_view();
   }
+  net::task<net::result<std::string_view>> read_body() override { co_return *try_read_body(); }
   net::task<net::result<std::string>> read_whole_body(std::size_t bytes_max) override {
     if (body_.size() > bytes_max) co_return net::error(net::errc::too_large, "the body is over its limit");
     co_return body_;
