@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "net/core/deflate_pool.h"
 #include "perf/log.h"
 #include "perf/metrics.h"
 #include "server/admin.h"
@@ -58,6 +59,7 @@ net::result<void> app::start() {
   p.shared.l1 = &p.l1;
   p.shared.hub = &p.hub;
   p.shared.threads = &p.threads;
+  net::set_deflate_bytes_max(p.settings.sync.deflate_bytes_max);
   p.cores.start();
   p.running = true;
   p.admin_handler = std::make_unique<admin>(p.shared);
@@ -90,6 +92,12 @@ std::uint16_t app::port() const noexcept {
 }
 std::uint16_t app::admin_port() const noexcept {
   return parts_->admin_listener ? parts_->admin_listener->port() : std::uint16_t{0};
+}
+
+net::result<void> app::reload_tls() {
+  const parts& p = *parts_;
+  if (!p.settings.http.tls.enabled() || !p.public_listener) return {};
+  return p.public_listener->reload_tls();
 }
 
 bool app::stop() {

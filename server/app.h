@@ -20,6 +20,8 @@ class app {
   [[nodiscard]] net::result<void> start();
   [[nodiscard]] std::uint16_t port() const noexcept;
   [[nodiscard]] std::uint16_t admin_port() const noexcept;
+  // Reads the TLS certificate of the public listener again, for new connections; an error changes nothing.
+  [[nodiscard]] net::result<void> reload_tls();
   // Drains and stops; true when everything ended within drain_deadline_ms.
   bool stop();
 

@@ -93,6 +93,11 @@ void check_address(std::string_view path, const std::string& address, const fail
 void check_together(const config& of, const fail_function& fail) {
   check_address("http.address", of.http.address, fail);
   check_address("admin.address", of.admin.address, fail);
+  const net::tls_options& tls = of.http.tls;
+  if (tls.certificate_file.empty() != tls.key_file.empty()) {
+    fail(tls.key_file.empty() ? "http.tls.key" : "http.tls.certificate", "is missing: TLS needs both",
+         "http.tls.certificate and http.tls.key, or neither");
+  }
   const bool same_unix = of.http.address.starts_with("unix:");
   if (of.http.address == of.admin.address &&
       (same_unix || (of.http.port == of.admin.port && of.http.port != 0))) {

@@ -77,6 +77,13 @@ const setting kSettings[] = {
     {"http.accept_pause_ms", http_limit<&limits::accept_pause_ms>, 1, 60'000, {}, "ms",
      "Pause of accepting when file descriptors run out."},
 
+    {"http.tls.certificate", at<&config::http, &server_options::tls, &net::tls_options::certificate_file>, 0, 0, {}, {},
+     "PEM file with the server's certificate and its chain; the public listener then speaks TLS. SIGHUP reads it again."},
+    {"http.tls.key", at<&config::http, &server_options::tls, &net::tls_options::key_file>, 0, 0, {}, {},
+     "PEM file with the key of that certificate, not encrypted."},
+    {"http.tls.handshake_timeout_ms", http_limit<&limits::tls_handshake_timeout_ms>, 10, kDayMs, {}, "ms",
+     "From accept to the end of the TLS handshake; then the connection is closed."},
+
     {"admin.address", at<&config::admin, &server_options::address>, 0, 0, {}, {},
      "Where the admin listener (health, metrics, profiles) binds: a loopback IP address, or `unix:/path`."},
     {"admin.port", at<&config::admin, &server_options::port>, 0, 65535, {}, {},
@@ -136,6 +143,8 @@ const setting kSettings[] = {
      "An empty line this often keeps a waiting stream alive."},
     {"sync.streams_max", at<&config::sync, &sync_options::streams_max>, 1, 10'000'000, {}, "streams",
      "Sync streams at once; one more is answered 503."},
+    {"sync.deflate_bytes_max", at<&config::sync, &sync_options::deflate_bytes_max>, kMiB, kTiB, {}, "bytes",
+     "Memory of the deflate states of gzip streams, 70 KiB each while at work; beyond, streams are sent uncompressed inside gzip."},
     {"sync.parts_max", at<&config::sync, &sync_options::parts_max>, 1, 10'000, {}, "parts",
      "Scopes times resources of one stream."},
 

@@ -93,6 +93,10 @@ class line_output {
     if (flush) co_return co_await x_->flush();
     co_return net::result<void>();
   }
+  // For the time until the next news.
+  void rest() noexcept {
+    if (deflate_) deflate_->rest();
+  }
   void finish() {
     if (!deflate_) return;
     tail_.clear();
@@ -264,6 +268,7 @@ class native_stream {
       }
       auto sent = co_await out_.send(true);
       if (!sent) co_return sent.error();
+      out_.rest();
     }
   }
 

@@ -8,13 +8,17 @@
 #include <new>
 #include <utility>
 
+#include "net/core/deflate_pool.h"
+
 namespace syncline::net {
 
 namespace {
 
-constexpr int kGzipWindow = 15 + 16;  // 32 KB window, gzip header and trailer instead of zlib's
-constexpr int kMemoryLevel = 8;
+constexpr int kGzipWindow = 15 + 16;  // any window, gzip header and trailer instead of zlib's
 constexpr std::size_t kChunkBytes = 16 * 1024;
+// RFC 1952 section 2.3: deflate, no flags, no time, fastest, system unknown.
+constexpr std::string_view kHead("\x1f\x8b\x08\0\0\0\0\0\x04\xff", 10);
+constexpr std::string_view kEmptyLastBlock("\x03\0", 2);  // RFC 1951: last, fixed codes, end of block
 
 // zlib takes a non-const pointer and never writes through it.
 Bytef* bytes_of(std::string_view text) noexcept {
@@ -25,20 +29,41 @@ uInt clamp_to_zlib(std::size_t n) noexcept {
   return static_cast<uInt>(std::min<std::size_t>(n, std::numeric_limits<uInt>::max()));
 }
 
+void append_little_endian(std::uint32_t n, std::string& out) {
+  for (unsigned shift = 0; shift < 32; shift += 8) out.push_back(static_cast<char>((n >> shift) & 0xffU));
+}
+
+// RFC 1951 section 3.2.4. Only where the stream stands on a byte: at its start and after a flush.
+void append_stored(std::string_view in, std::string& out) {
+  constexpr std::size_t kBlockBytesMax = 65535;
+  while (!in.empty()) {
+    const std::string_view block = in.substr(0, kBlockBytesMax);
+    const auto size = static_cast<std::uint32_t>(block.size());
+    out.push_back('\0');
+    append_little_endian(size | (~size << 16U), out);
+    out.append(block);
+    in.remove_prefix(block.size());
+  }
+}
+
 }  // namespace
 
 struct gzip_encoder::state {
-  explicit state(int level) {
-    if (deflateInit2(&stream, level, Z_DEFLATED, kGzipWindow, kMemoryLevel, Z_DEFAULT_STRATEGY) != Z_OK) {
-      throw std::bad_alloc();
-    }
-  }
-  ~state() { deflateEnd(&stream); }
+  explicit state(int wanted) : level(wanted) {}
+  ~state() { give_back_deflate(std::move(borrowed)); }
   state(const state&) = delete;
   state& operator=(const state&) = delete;
 
-  // Deflates what is in `stream.next_in` until zlib has nothing more to give for `mode`.
+  void begin(std::string& out) {
+    if (begun) return;
+    begun = true;
+    checksum = 0;  // what crc32() begins with
+    size = 0;
+    out.append(kHead);
+  }
+  // Deflates what is in `next_in` until zlib has nothing more to give for `mode`.
   void pump(int mode, std::string& out) {
+    z_stream& stream = borrowed->stream;
     std::array<char, kChunkBytes> chunk;
     do {
       stream.next_out = reinterpret_cast<Bytef*>(chunk.data());
@@ -48,8 +73,25 @@ struct gzip_encoder::state {
       out.append(chunk.data(), chunk.size() - stream.avail_out);
     } while (stream.avail_out == 0);
   }
+  void compress(std::string_view in, std::string& out) {
+    unflushed = true;
+    while (!in.empty()) {
+      borrowed->stream.next_in = bytes_of(in);
+      borrowed->stream.avail_in = clamp_to_zlib(in.size());
+      in.remove_prefix(borrowed->stream.avail_in);
+      pump(Z_NO_FLUSH, out);
+    }
+  }
+  void rest() noexcept {
+    if (!unflushed) give_back_deflate(std::move(borrowed));
+  }
 
-  z_stream stream{};
+  const int level;
+  std::unique_ptr<deflate_state> borrowed;
+  std::uint32_t checksum = 0;
+  std::uint32_t size = 0;  // modulo 2^32, as the trailer has it
+  bool begun = false;      // the head is written
+  bool unflushed = false;  // bytes are in `borrowed` that did not come out
 };
 
 gzip_encoder::gzip_encoder(int level) : state_(std::make_unique<state>(level)) {}
@@ -57,18 +99,38 @@ gzip_encoder::~gzip_encoder() = default;
 gzip_encoder::gzip_encoder(gzip_encoder&&) noexcept = default;
 
 void gzip_encoder::append(std::string_view in, bool flush, std::string& out) {
-  while (!in.empty()) {
-    state_->stream.next_in = bytes_of(in);
-    state_->stream.avail_in = clamp_to_zlib(in.size());
-    in.remove_prefix(state_->stream.avail_in);
-    state_->pump(Z_NO_FLUSH, out);
+  state& s = *state_;
+  s.begin(out);
+  if (!in.empty()) {
+    s.checksum = static_cast<std::uint32_t>(crc32_z(s.checksum, bytes_of(in), in.size()));
+    s.size += static_cast<std::uint32_t>(in.size());
+    if (s.borrowed == nullptr) s.borrowed = take_deflate(s.level);
+    if (s.borrowed == nullptr) return append_stored(in, out);
+    s.compress(in, out);
   }
-  if (flush) state_->pump(Z_SYNC_FLUSH, out);
+  if (!flush || s.borrowed == nullptr) return;
+  s.pump(Z_SYNC_FLUSH, out);
+  s.unflushed = false;
+  if (deflate_is_scarce()) s.rest();
+}
+
+void gzip_encoder::rest() noexcept {
+  state_->rest();
 }
 
 void gzip_encoder::finish(std::string& out) {
-  state_->pump(Z_FINISH, out);
-  deflateReset(&state_->stream);
+  state& s = *state_;
+  s.begin(out);
+  if (s.borrowed == nullptr) {
+    out.append(kEmptyLastBlock);
+  } else {
+    s.pump(Z_FINISH, out);
+    s.unflushed = false;
+    s.rest();
+  }
+  append_little_endian(s.checksum, out);
+  append_little_endian(s.size, out);
+  s.begun = false;
 }
 
 struct gzip_decoder::state {

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "net/http/byte_buffer.h"
+#include "net/core/byte_buffer.h"
 #include "net/http/chunked.h"
 #include "net/http/request.h"
 

@@ -1,9 +1,5 @@
 #include "net/http/connection.h"
 
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -29,42 +25,38 @@ bool sane_request_id(std::string_view text) noexcept {
 
 }  // namespace
 
-connection::connection(core_part& part, int descriptor, std::string_view peer, bool refused)
+connection::connection(core_part& part, transport socket, std::string_view peer, bool refused)
     : part_(part),
       timer_([](void* owner) noexcept { static_cast<connection*>(owner)->on_deadline(); }, this),
-      descriptor_(descriptor),
+      socket_(std::move(socket)),
       refused_(refused) {
   peer_size_ = static_cast<std::uint8_t>(std::min(peer.size(), peer_.size()));
   std::memcpy(peer_.data(), peer.data(), peer_size_);
   if (refused) {
     phase_ = phase::linger;
     set_deadline(timeout_kind::linger, part_.now() + ms(part_.bounds().linger_timeout_ms));
+  } else if (socket_.has_tls()) {
+    phase_ = phase::handshake;
+    set_deadline(timeout_kind::handshake, part_.now() + ms(part_.bounds().tls_handshake_timeout_ms));
   } else {
     set_deadline(timeout_kind::idle, part_.now() + ms(part_.bounds().idle_timeout_ms));
   }
 }
 
-connection::~connection() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
 void connection::on_events(std::uint32_t events) noexcept {
   if (phase_ == phase::closed) return;
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = true;
-  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) writable_ = true;
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) peer_done_ = true;
   // Hang-up before we shut our side down is a reset, or on a unix socket a close: nobody will read what we
   // say.
-  if ((events & (EPOLLHUP | EPOLLERR)) != 0 && phase_ != phase::linger && phase_ != phase::closing)
-    peer_gone_ = true;
+  if (socket_.note(events) && phase_ != phase::linger && phase_ != phase::closing) socket_.set_peer_gone();
   if (phase_ != phase::task) return drive();
   // A half-closed client still gets a plain answer; of a stream it would never say that it lost interest.
-  if (peer_gone_ || (ws_->endless() && peer_done_)) ws_->context.cancel();
-  if (task_waits_ && (task_waits_to_write_ ? writable_ : readable_)) ws_->ready.notify();
+  if (socket_.peer_gone() || (ws_->endless() && socket_.peer_done())) ws_->context.cancel();
+  if (task_waits_ && (task_waits_to_write_ ? socket_.writable() : socket_.readable())) ws_->ready.notify();
 }
 
 void connection::drive() noexcept {
   if (phase_ == phase::task || phase_ == phase::closed) return;
+  if (phase_ == phase::handshake && !shake_hands()) return;
   try {
     if (advance() == verdict::run_task) start_task();
   } catch (const std::bad_alloc&) {
@@ -76,7 +68,9 @@ void connection::drive() noexcept {
 void connection::drain() noexcept {
   if (phase_ == phase::task) {
     if (ws_->endless()) ws_->context.cancel();
-  } else if (phase_ == phase::head && ws_ == nullptr && !readable_) {
+  } else if (phase_ == phase::handshake) {
+    close();
+  } else if (phase_ == phase::head && ws_ == nullptr && !socket_.readable()) {
     close();
   }
 }
@@ -87,7 +81,7 @@ void connection::abort() noexcept {
     close();
     return;
   }
-  peer_gone_ = readable_ = writable_ = true;
+  socket_.give_up();
   ws_->context.cancel();
   if (task_waits_) ws_->ready.notify();
 }
@@ -109,6 +103,7 @@ connection::verdict connection::advance() {
       case phase::linger:
         v = linger();
         break;
+      case phase::handshake:
       case phase::task:
       case phase::closed:
         v = verdict::closed;
@@ -171,7 +166,7 @@ connection::verdict connection::read_head() {
   if (deadline_kind_ == timeout_kind::write)
     head_begun_ = false;  // the time for the head starts when the answers are out
   batch_ = 0;
-  if (readable_) {
+  if (socket_.readable()) {
     // The window of the parser fits whole; more room only means more pipelined requests a read.
     const std::size_t whole = std::max<std::size_t>(kReadBytes, bounds.header_bytes_max);
     char* const to = w.in.prepare(whole - std::min(w.in.size(), whole - 1));
@@ -233,7 +228,7 @@ void connection::answer_server_options() {
 connection::verdict connection::finish_request() {
   workspace& w = *ws_;
   record();
-  if (peer_gone_) return close();
+  if (socket_.peer_gone()) return close();
   if (!w.ended) close_after_ = true;  // a stream that was broken off ends without its last chunk
   if (close_after_) {
     phase_ = phase::closing;
@@ -288,8 +283,8 @@ connection::verdict connection::finish_closing() {
   if (sent == io::blocked) return wait_to_write();
   workspace& w = *ws_;
   if (w.body.done()) w.body.finish(w.in);
-  const bool all_read = w.body.done() && w.in.empty() && !readable_;
-  ::shutdown(descriptor_, SHUT_WR);
+  const bool all_read = w.body.done() && w.in.empty() && !socket_.readable();
+  if (socket_.shut_down_writing() == io::blocked) return wait_to_write();
   if (all_read) return close();
   w.in.clear();
   phase_ = phase::linger;
@@ -312,8 +307,7 @@ connection::verdict connection::linger() {
 connection::verdict connection::close() noexcept {
   phase_ = phase::closed;
   timer_.disarm();
-  ::close(descriptor_);
-  descriptor_ = -1;
+  socket_.close();
   if (ws_ != nullptr) {
     ws_->in.clear();
     ws_->out.clear();
@@ -343,7 +337,7 @@ connection::verdict connection::refuse(int status, std::string_view label, std::
   what.detail.assign(detail);
   answer_problem(*this, what);
   record();
-  readable_ = true;  // whatever the client still sends is read until it has seen the answer
+  socket_.try_reading_again();  // whatever the client still sends is read until it has seen the answer
   phase_ = phase::closing;
   return verdict::go_on;
 }

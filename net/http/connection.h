@@ -6,7 +6,7 @@
 // linger, so that the answer is not lost to the reset which the kernel sends when unread bytes are thrown
 // away (RFC 9112 section 9.6).
 //
-// Files: connection.cpp (the machine), connection_io.cpp (sockets, deadlines), connection_answer.cpp
+// Files: connection.cpp (the machine), connection_io.cpp (bytes, deadlines), connection_answer.cpp
 // (answers), connection_task.cpp (what coroutines call).
 //
 // Invariants
@@ -20,16 +20,17 @@
 #include <memory>
 #include <string_view>
 
+#include "net/core/poller.h"
+#include "net/core/transport.h"
 #include "net/http/core_part.h"
 #include "net/http/exchange.h"
-#include "net/http/poller.h"
 
 namespace syncline::net::http {
 
 class connection final : public exchange, public poll_target {
  public:
-  connection(core_part& part, int descriptor, std::string_view peer, bool refused);
-  ~connection() override;
+  connection(core_part& part, transport socket, std::string_view peer, bool refused);
+  ~connection() override = default;
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
 
@@ -59,9 +60,8 @@ class connection final : public exchange, public poll_target {
 
  private:
   friend class core_part;
-  enum class phase : std::uint8_t { head, task, skip_body, closing, linger, closed };
+  enum class phase : std::uint8_t { handshake, head, task, skip_body, closing, linger, closed };
   enum class verdict : std::uint8_t { go_on, wait, run_task, closed };
-  enum class io : std::uint8_t { done, blocked, failed };
 
   // connection.cpp: the machine
   verdict advance();
@@ -81,6 +81,7 @@ class connection final : public exchange, public poll_target {
   void record() noexcept;
 
   // connection_io.cpp: bytes and time
+  [[nodiscard]] bool shake_hands() noexcept;  // true when the handshake is done
   [[nodiscard]] io send_pending() noexcept;
   [[nodiscard]] io receive(char* to, std::size_t room, std::size_t& received) noexcept;
   void set_deadline(timeout_kind kind, steady_time when) noexcept;
@@ -112,15 +113,11 @@ class connection final : public exchange, public poll_target {
   steady_time deadline_ = steady_time::max();
   steady_time armed_for_ = steady_time::max();
   timer_entry timer_;
-  int descriptor_;
+  transport socket_;
   std::uint32_t batch_ = 0;  // requests answered since the last turn
   std::uint32_t skipped_bytes_ = 0;
   phase phase_ = phase::head;
   timeout_kind deadline_kind_ = timeout_kind::idle;
-  bool readable_ = false;
-  bool writable_ = true;
-  bool peer_done_ = false;  // its side is shut down
-  bool peer_gone_ = false;  // reset, or we gave it up
   bool task_waits_ = false;
   bool task_waits_to_write_ = false;
   bool head_begun_ = false;   // bytes of the next head are there

@@ -86,7 +86,7 @@ void connection::begin(const response_head& head) {
   if (!start_answer(head, framing, 0, 0)) return;
   w.streaming = true;
   w.chunked_answer = framing == body_framing::chunked;
-  if (peer_done_ && w.endless()) w.context.cancel();
+  if (socket_.peer_done() && w.endless()) w.context.cancel();
 }
 
 void connection::end() {
@@ -100,7 +100,7 @@ void connection::answer_for_handler(bool threw) {
   workspace& w = *ws_;
   if (w.ended) return;
   if (w.answered) {  // a stream without its end; the missing last chunk tells the client
-    if (!peer_gone_ && !w.context.cancelled()) part_.counts().handler_failures.add();
+    if (!socket_.peer_gone() && !w.context.cancelled()) part_.counts().handler_failures.add();
     return;
   }
   problem what;
@@ -109,7 +109,7 @@ void connection::answer_for_handler(bool threw) {
   if (!threw) {
     switch (w.body_failed) {
       case body_problem::gone:
-        peer_gone_ = true;
+        socket_.set_peer_gone();
         return;
       case body_problem::too_large:
         what = problem{

@@ -1,9 +1,8 @@
-// Sockets and deadlines of a connection.
-#include <sys/socket.h>
+// Bytes and deadlines of a connection.
 #include <sys/uio.h>
 
 #include <array>
-#include <cerrno>
+#include <span>
 
 #include "net/http/connection.h"
 
@@ -15,65 +14,60 @@ constexpr std::size_t kIovecs = 16;
 
 }  // namespace
 
-connection::io connection::send_pending() noexcept {
+// With TLS before anything else. A few steps a turn: with an RSA key one costs the core up to a millisecond,
+// which a burst of new clients must not take from the others.
+bool connection::shake_hands() noexcept {
+  if (yielded_) return false;
+  if (!part_.may_shake_hands()) {
+    try {
+      yielded_ = true;
+      part_.run_later(*this);
+    } catch (const std::bad_alloc&) {
+      abort();
+    }
+    return false;
+  }
+  const io done = socket_.handshake();
+  if (done == io::blocked) return false;
+  const server_metrics& counts = part_.counts();
+  if (done == io::failed) {
+    counts.tls_failures[static_cast<std::size_t>(socket_.tls()->failure())].add();
+    socket_.set_peer_gone();
+    close();
+    return false;
+  }
+  (socket_.tls()->resumed() ? counts.tls_resumed : counts.tls_full).add();
+  phase_ = phase::head;
+  set_deadline(timeout_kind::idle, part_.now() + std::chrono::milliseconds(part_.bounds().idle_timeout_ms));
+  return true;
+}
+
+io connection::send_pending() noexcept {
   output_queue& out = ws_->out;
   while (!out.empty()) {
-    if (peer_gone_) return io::failed;
-    if (!writable_) return io::blocked;
+    if (socket_.peer_gone()) return io::failed;
     std::array<iovec, kIovecs> parts;  // filled by gather()
     const std::size_t count = out.gather(parts);
-    std::size_t wanted = 0;
-    for (std::size_t i = 0; i < count; ++i) wanted += parts[i].iov_len;
-    ssize_t sent = 0;
-    if (count == 1) {
-      sent = ::send(descriptor_, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } else {
-      msghdr message{};
-      message.msg_iov = parts.data();
-      message.msg_iovlen = count;
-      sent = ::sendmsg(descriptor_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    }
-    if (sent < 0) {
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) {
-        peer_gone_ = true;
-        return io::failed;
-      }
-      writable_ = false;
-      return io::blocked;
-    }
-    const auto n = static_cast<std::size_t>(sent);
-    out.consume(n);
+    std::size_t sent = 0;
+    const io done = socket_.write_some(std::span(parts).first(count), sent);
+    if (done != io::done) return done;
+    out.consume(sent);
     sent_some_ = true;
-    part_.counts().sent_bytes.add(n);
+    part_.counts().sent_bytes.add(sent);
     // A short count does not promise an event before the next attempt would block, so the loop tries once
     // more.
   }
   return io::done;
 }
 
-connection::io connection::receive(char* to, std::size_t room, std::size_t& received) noexcept {
-  received = 0;
-  while (readable_) {
-    const ssize_t n = ::recv(descriptor_, to, room, MSG_DONTWAIT);
-    if (n > 0) {
-      received = static_cast<std::size_t>(n);
-      part_.counts().received_bytes.add(received);
-      // A short read has emptied the socket: whatever comes later is a new event. The end of input, once
-      // announced, is read.
-      if (received < room && !peer_done_) readable_ = false;
-      return io::done;
-    }
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      readable_ = false;
-      break;
-    }
-    peer_done_ = true;
-    if (n < 0) peer_gone_ = true;
-    return io::failed;
+io connection::receive(char* to, std::size_t room, std::size_t& received) noexcept {
+  const io done = socket_.read_some(to, room, received);
+  if (done == io::done) {
+    part_.counts().received_bytes.add(received);
+  } else if (done == io::failed && socket_.has_tls() && socket_.tls()->truncated()) {
+    part_.counts().tls_truncated.add();
   }
-  return io::blocked;
+  return done;
 }
 
 // The timer is only moved when the deadline comes closer; a later deadline is noticed when the old one fires.
@@ -103,6 +97,8 @@ void connection::on_deadline() noexcept {
   clear_deadline();
   if (phase_ == phase::task) return;  // a task has its own deadlines
   part_.counts().timeouts[static_cast<std::size_t>(deadline_kind_)].add();
+  if (phase_ == phase::handshake)
+    part_.counts().tls_failures[static_cast<std::size_t>(tls_failure::timeout)].add();
   if (deadline_kind_ == timeout_kind::header && ws_ != nullptr) {
     static_cast<void>(refuse(408, "header-timeout", "The request head did not arrive in time."));
     return drive();

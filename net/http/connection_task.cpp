@@ -176,7 +176,7 @@ task<result<void>> connection::fill_body() {
 // Ends with errc::timed_out at `until`, errc::closed when the connection is given up meanwhile.
 task<result<void>> connection::wait_for_socket(bool to_write, steady_time until) {
   workspace& w = *ws_;
-  while (!(to_write ? writable_ : readable_)) {
+  while (!(to_write ? socket_.writable() : socket_.readable())) {
     task_waits_ = true;
     task_waits_to_write_ = to_write;
     const result<void> woken = co_await w.ready.wait(w.waits, until);
@@ -184,7 +184,7 @@ task<result<void>> connection::wait_for_socket(bool to_write, steady_time until)
     w.unsuspended_bytes = 0;
     if (woken.has_error()) co_return woken;
   }
-  if (peer_gone_) co_return error(errc::closed, "the peer is gone");
+  if (socket_.peer_gone()) co_return error(errc::closed, "the peer is gone");
   co_return result<void>();
 }
 
@@ -200,7 +200,7 @@ task<result<void>> connection::send_until(std::size_t pending_bytes_max) {
     if (ready.has_value()) continue;
     if (ready.error().code == errc::timed_out) {
       part_.counts().timeouts[static_cast<std::size_t>(timeout_kind::write)].add();
-      peer_gone_ = true;
+      socket_.set_peer_gone();
     }
     co_return ready;
   }
@@ -213,7 +213,7 @@ task<result<void>> connection::send_until(std::size_t pending_bytes_max) {
 
 task<result<void>> connection::write(std::string_view piece) {
   workspace& w = *ws_;
-  if (peer_gone_) co_return error(errc::closed, "the peer is gone");
+  if (socket_.peer_gone()) co_return error(errc::closed, "the peer is gone");
   if (!w.streaming || w.ended) co_return error(errc::internal, "write() outside of begin() and end()");
   if (w.without_body || piece.empty()) co_return result<void>();
   if (w.chunked_answer) {
@@ -234,7 +234,7 @@ task<result<void>> connection::write(std::string_view piece) {
 }
 
 task<result<void>> connection::flush() {
-  if (peer_gone_) co_return error(errc::closed, "the peer is gone");
+  if (socket_.peer_gone()) co_return error(errc::closed, "the peer is gone");
   const result<void> sent = co_await send_until(0);
   co_return sent;
 }

@@ -41,10 +41,12 @@ std::string_view peer_text(const sockaddr_storage& from, std::array<char, INET6_
 
 }  // namespace
 
-core_part::core_part(core& on, std::shared_ptr<server_shared> server, int listening)
+core_part::core_part(core& on, std::shared_ptr<server_shared> server, int listening,
+                     std::shared_ptr<const tls_context> tls)
     : on_(on),
       server_(std::move(server)),
       listening_(listening),
+      tls_(std::move(tls)),
       now_(std::chrono::steady_clock::now()),
       routes_(server_->options.metrics_label),
       shared_(new_workspace()),
@@ -69,7 +71,12 @@ core_part::~core_part() {
 
 void core_part::start() {
   poll_.start(
-      on_.io(), shared_from_this(), [this] { refresh(); }, [this] { sweep(); });
+      on_.io(), shared_from_this(),
+      [this] {
+        refresh();
+        handshakes_ = 0;
+      },
+      [this] { sweep(); });
   if (!poll_.add(listening_, *this))
     perf::log_error("a listening socket could not be watched", {{"errno", errno}});
 }
@@ -184,6 +191,10 @@ void core_part::welcome(int descriptor, std::string_view peer) noexcept {
   if (refused) {
     server_->connections.fetch_sub(1, std::memory_order_relaxed);
     server_->counts.refused.add();
+    if (tls_ != nullptr) {  // the refusal would cost a handshake, more than what is refused
+      ::close(descriptor);
+      return;
+    }
     static_cast<void>(::send(descriptor, kTooManyConnections.data(), kTooManyConnections.size(),
                              MSG_NOSIGNAL | MSG_DONTWAIT));
     ::shutdown(descriptor, SHUT_WR);
@@ -196,12 +207,11 @@ void core_part::welcome(int descriptor, std::string_view peer) noexcept {
     server_->counts.accepted.add();
     server_->counts.connections.add(1);
   }
-  auto* const made = new (std::nothrow) connection(*this, descriptor, peer, refused);
-  if (made == nullptr) {
-    ::close(descriptor);
-    forget(refused);
-    return;
-  }
+  transport socket(descriptor, tls_ != nullptr ? tls_->accept(descriptor) : nullptr);
+  connection* made = nullptr;
+  if (tls_ == nullptr || socket.has_tls())
+    made = new (std::nothrow) connection(*this, std::move(socket), peer, refused);
+  if (made == nullptr) return forget(refused);  // no memory
   made->next_ = connections_;
   if (connections_ != nullptr) connections_->previous_ = made;
   connections_ = made;
@@ -247,6 +257,7 @@ void core_part::run_later(connection& c) {
 
 void core_part::run_yielded() noexcept {
   yield_posted_ = false;
+  handshakes_ = 0;
   refresh();
   std::vector<connection*> turn;
   turn.swap(yielded_);

@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "net/core/core.h"
-#include "net/http/poller.h"
+#include "net/core/poller.h"
 #include "net/http/response.h"
 #include "net/http/server.h"
 #include "net/http/server_metrics.h"
@@ -45,7 +45,8 @@ struct server_shared {
 
 class core_part final : public std::enable_shared_from_this<core_part>, private poll_target {
  public:
-  core_part(core& on, std::shared_ptr<server_shared> server, int listening);
+  core_part(core& on, std::shared_ptr<server_shared> server, int listening,
+            std::shared_ptr<const tls_context> tls);
   ~core_part();
   core_part(const core_part&) = delete;
   core_part& operator=(const core_part&) = delete;
@@ -55,6 +56,7 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   void drain();      // idle connections end, streams are told
   void close_all();  // the rest ends as soon as its task returns
   void stop();       // after close_all(): no more events
+  void use_tls(std::shared_ptr<const tls_context> tls) noexcept { tls_ = std::move(tls); }  // from now on
 
   // For connections.
   [[nodiscard]] core& on() const noexcept { return on_; }
@@ -73,13 +75,18 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   [[nodiscard]] std::unique_ptr<workspace> take_shared();
   void give_back(std::unique_ptr<workspace> unused) noexcept;
 
-  void run_later(connection& c);      // advance() again after others had their turn
+  void run_later(connection& c);  // advance() again after others had their turn
+  // One more step of a handshake in this turn?
+  [[nodiscard]] bool may_shake_hands() noexcept {
+    return handshakes_ < kHandshakesPerTurn && ++handshakes_ != 0;
+  }
   void bury(connection& c) noexcept;  // closed: forget it
 
  private:
   static constexpr std::size_t kSpareWorkspacesMax = 64;
   static constexpr unsigned kAcceptsPerTurn = 64;
   static constexpr std::size_t kRefusedMax = 64;
+  static constexpr unsigned kHandshakesPerTurn = 4;
 
   void on_events(std::uint32_t events) noexcept override;  // of the listening socket
   void accept_some() noexcept;
@@ -93,6 +100,7 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   core& on_;
   const std::shared_ptr<server_shared> server_;
   int listening_;
+  std::shared_ptr<const tls_context> tls_;  // null: plain
   poller poll_;
   steady_time now_;
   standard_headers standard_;
@@ -106,6 +114,7 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   std::size_t refused_open_ = 0;
   std::uint32_t id_prefix_;
   std::uint64_t id_next_ = 0;
+  unsigned handshakes_ = 0;  // steps since the turn began
   bool yield_posted_ = false;
   bool accepting_ = true;
 };

@@ -20,6 +20,7 @@
 #include <string_view>
 
 #include "net/core/request_context.h"
+#include "net/core/shared_bytes.h"
 #include "net/core/task.h"
 #include "net/http/request.h"
 
@@ -44,8 +45,7 @@ struct response_head {
   bool close = false;             // end the connection after this answer
 };
 
-// Bytes shared between connections and caches; sent by reference when large.
-using shared_bytes = std::shared_ptr<const std::string>;
+using net::shared_bytes;  // sent by reference when large
 
 class exchange {
  public:

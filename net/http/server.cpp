@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <chrono>
+#include <functional>
 #include <system_error>
 #include <vector>
 
@@ -48,7 +50,8 @@ struct server::state {
   state(core_group& group, handler& handles, const server_options& options)
       : cores(group), shared(std::make_shared<server_shared>(handles, options)) {}
 
-  bool on_each_core(void (*what)(core_part&));
+  bool on_each_core(const std::function<void(core_part&)>& what);
+  result<std::shared_ptr<const tls_context>> load_tls();
   bool wait_until_ended(std::chrono::milliseconds at_most);
 
   core_group& cores;
@@ -59,7 +62,7 @@ struct server::state {
 
 // Runs `what` on every core and waits for it; false when a core did not, because it has ended or was never
 // started.
-bool server::state::on_each_core(void (*what)(core_part&)) {
+bool server::state::on_each_core(const std::function<void(core_part&)>& what) {
   auto count = std::make_shared<message_count>();
   count->left = parts.size();
   for (const std::shared_ptr<core_part>& part : parts) {
@@ -72,6 +75,17 @@ bool server::state::on_each_core(void (*what)(core_part&)) {
   std::unique_lock lock(count->mutex);
   const bool answered = count->changed.wait_for(lock, kCoreAnswerMax, [&] { return count->left == 0; });
   return answered && count->all_ran;
+}
+
+result<std::shared_ptr<const tls_context>> server::state::load_tls() {
+  const tls_options& options = shared->options.tls;
+  auto loaded = tls_context::load(options);
+  if (loaded.has_error()) return loaded;
+  const std::int64_t expires_s = (*loaded)->expires_s();
+  shared->counts.tls_expires_s->set(expires_s);
+  if (expires_s <= std::chrono::system_clock::to_time_t(std::chrono::system_clock::now()))
+    perf::log_warn("the TLS certificate has expired", {{"file", options.certificate_file}});
+  return loaded;
 }
 
 bool server::state::wait_until_ended(std::chrono::milliseconds at_most) {
@@ -99,14 +113,21 @@ server::~server() {
 
 result<void> server::start() {
   const server_options& options = state_->shared->options;
+  std::shared_ptr<const tls_context> tls;
+  if (options.tls.enabled()) {
+    state_->shared->counts.add_tls(options.metrics_label);
+    auto loaded = state_->load_tls();
+    if (loaded.has_error()) return loaded.error();
+    tls = std::move(*loaded);
+  }
   const result<listen_sockets> opened = open_listen_sockets(options, state_->cores.size());
   if (opened.has_error()) return opened.error();
   state_->port = opened->port;
   std::size_t taken = 0;
   try {
     for (; taken < opened->descriptors.size(); ++taken) {
-      state_->parts.push_back(
-          std::make_shared<core_part>(state_->cores.at(taken), state_->shared, opened->descriptors[taken]));
+      state_->parts.push_back(std::make_shared<core_part>(state_->cores.at(taken), state_->shared,
+                                                          opened->descriptors[taken], tls));
     }
   } catch (const std::system_error& e) {
     for (std::size_t i = taken; i < opened->descriptors.size(); ++i) ::close(opened->descriptors[i]);
@@ -121,6 +142,21 @@ result<void> server::start() {
 
 std::uint16_t server::port() const noexcept {
   return state_->port;
+}
+
+result<void> server::reload_tls() {
+  const server_metrics& counts = state_->shared->counts;
+  if (!state_->shared->options.tls.enabled()) return error(errc::unsupported, "this listener has no TLS");
+  const auto loaded = state_->load_tls();
+  if (loaded.has_error()) {
+    counts.tls_not_reloaded.add();
+    return loaded.error();
+  }
+  const std::shared_ptr<const tls_context>& tls = *loaded;
+  if (!state_->on_each_core([tls](core_part& part) { part.use_tls(tls); }))
+    return error(errc::down, "a core does not answer");
+  counts.tls_reloaded.add();
+  return result<void>();
 }
 
 bool server::drain(std::uint32_t deadline_ms) {

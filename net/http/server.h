@@ -16,6 +16,7 @@
 
 #include "net/core/core.h"
 #include "net/core/error.h"
+#include "net/core/tls.h"
 #include "net/http/exchange.h"
 
 namespace syncline::net::http {
@@ -36,12 +37,14 @@ struct limits {
   std::uint32_t write_progress_timeout_ms = 30000;  // the peer takes nothing for this long: closed
   std::uint32_t linger_timeout_ms = 2000;           // after our last byte, for the peer's
   std::uint32_t accept_pause_ms = 100;              // after EMFILE
+  std::uint32_t tls_handshake_timeout_ms = 10000;   // from accept to the end of the handshake: closed
 };
 
 struct server_options {
   std::string address = "127.0.0.1";  // or "unix:/path"
   std::uint16_t port = 0;             // 0: the kernel chooses; see port()
   int backlog = 4096;
+  tls_options tls;                       // without a certificate: plain HTTP
   std::string metrics_label = "public";  // the label `listener` of its metrics
   limits limit;
 };
@@ -63,9 +66,13 @@ class server {
   server(core_group& cores, handler& handles, const server_options& options);
   ~server();
 
-  // Binds (errc::down with the reason when the address is taken) and accepts.
+  // Binds (errc::down with the reason when the address is taken, errc::invalid when the TLS files cannot be
+  // used) and accepts.
   [[nodiscard]] result<void> start();
   [[nodiscard]] std::uint16_t port() const noexcept;
+  // Reads certificate and key again. They are used for new connections if they are fine (open ones keep
+  // theirs, and tickets given out before cost a full handshake); else nothing changes and the error says why.
+  [[nodiscard]] result<void> reload_tls();
   // Drain: stop accepting, close idle connections, let requests finish (streams see draining() and their
   // context is cancelled when they wait), answer with `Connection: close`; after `deadline_ms` close what is
   // left. Blocks; true when all ended by themselves.

@@ -7,8 +7,8 @@ namespace syncline::net::http {
 
 namespace {
 
-constexpr std::array<std::string_view, kTimeoutKinds> kTimeoutNames{"idle", "header", "body", "write",
-                                                                    "linger"};
+constexpr std::array<std::string_view, kTimeoutKinds> kTimeoutNames{"idle",  "header", "body",
+                                                                    "write", "linger", "handshake"};
 constexpr std::array<std::string_view, 6> kClassNames{"other", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 }  // namespace
@@ -43,6 +43,30 @@ server_metrics::server_metrics(const std::string& listener)
         perf::metrics::add_counter("syncline_http_timeouts_total", "Connections that made no progress.",
                                    {{"kind", std::string(kTimeoutNames[i])}, {"listener", listener}});
   }
+}
+
+void server_metrics::add_tls(const std::string& listener) {
+  constexpr std::string_view kHandshakes = "syncline_tls_handshakes_total";
+  constexpr std::string_view kReloads = "syncline_tls_reloads_total";
+  tls_full = perf::metrics::add_counter(kHandshakes, "Handshakes completed.",
+                                        {{"listener", listener}, {"resumed", "no"}});
+  tls_resumed = perf::metrics::add_counter(kHandshakes, "Handshakes completed.",
+                                           {{"listener", listener}, {"resumed", "yes"}});
+  for (std::size_t i = 0; i < kTlsFailures; ++i) {
+    tls_failures[i] = perf::metrics::add_counter(
+        "syncline_tls_handshake_failures_total", "Handshakes that failed, by reason.",
+        {{"listener", listener}, {"reason", std::string(to_string(static_cast<tls_failure>(i)))}});
+  }
+  tls_truncated = perf::metrics::add_counter("syncline_tls_truncated_total",
+                                             "Connections whose client ended without close_notify.",
+                                             {{"listener", listener}});
+  tls_reloaded = perf::metrics::add_counter(kReloads, "Certificate reloads.",
+                                            {{"listener", listener}, {"result", "done"}});
+  tls_not_reloaded = perf::metrics::add_counter(kReloads, "Certificate reloads.",
+                                                {{"listener", listener}, {"result", "refused"}});
+  tls_expires_s = &perf::metrics::add_gauge("syncline_tls_certificate_expires_seconds",
+                                            "When the certificate ends, in seconds since 1970.",
+                                            {{"listener", listener}});
 }
 
 route_metrics::entry& route_metrics::find(std::string_view route) {

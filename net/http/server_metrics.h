@@ -11,13 +11,14 @@
 #include <string_view>
 #include <vector>
 
+#include "net/core/tls.h"
 #include "net/http/parser.h"
 #include "perf/metrics.h"
 
 namespace syncline::net::http {
 
-enum class timeout_kind : std::uint8_t { idle, header, body, write, linger };
-inline constexpr std::size_t kTimeoutKinds = 5;
+enum class timeout_kind : std::uint8_t { idle, header, body, write, linger, handshake };
+inline constexpr std::size_t kTimeoutKinds = 6;
 
 struct server_metrics {
   explicit server_metrics(const std::string& listener);
@@ -32,6 +33,14 @@ struct server_metrics {
   std::array<perf::counter, kParseErrors> parse_errors;
   perf::counter bad_bodies;
   std::array<perf::counter, kTimeoutKinds> timeouts;
+
+  // Registered for a listener with TLS only; else they are sinks.
+  void add_tls(const std::string& listener);
+  perf::counter tls_full, tls_resumed;  // handshakes
+  std::array<perf::counter, kTlsFailures> tls_failures;
+  perf::counter tls_truncated;  // ended without close_notify
+  perf::counter tls_reloaded, tls_not_reloaded;
+  perf::gauge* tls_expires_s = nullptr;
 };
 
 class route_metrics {

@@ -12,11 +12,11 @@
 #include <string_view>
 #include <vector>
 
+#include "net/core/byte_buffer.h"
 #include "net/core/event.h"
+#include "net/core/output_queue.h"
 #include "net/core/request_context.h"
 #include "net/http/body_source.h"
-#include "net/http/byte_buffer.h"
-#include "net/http/output_queue.h"
 #include "net/http/parser.h"
 
 namespace syncline::net::http {

@@ -48,7 +48,14 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-void wait_for_stop(const sigset_t& signals) {
+void reload(app& server) {
+  perf::log_reopen();
+  perf::log_info("log reopened");
+  if (const auto reloaded = server.reload_tls(); !reloaded)
+    perf::log_error("the TLS certificate in use stays", {{"reason", reloaded.error().text()}});
+}
+
+void wait_for_stop(const sigset_t& signals, app& server) {
   for (;;) {
     int signal = 0;
     if (sigwait(&signals, &signal) != 0) continue;
@@ -56,8 +63,7 @@ void wait_for_stop(const sigset_t& signals) {
       perf::log_info("stop signal", {{"signal", signal}});
       return;
     }
-    perf::log_reopen();
-    perf::log_info("log reopened");
+    reload(server);
   }
 }
 
@@ -73,7 +79,8 @@ void end_at_second_signal(const std::stop_token& drained) {
 std::string place(const net::http::server_options& listener, std::uint16_t port) {
   if (listener.address.starts_with("unix:")) return listener.address;
   const bool v6 = listener.address.find(':') != std::string::npos;
-  return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", listener.address, v6 ? "]" : "", port);
+  return fmt::format("{}://{}{}{}:{}", listener.tls.enabled() ? "https" : "http", v6 ? "[" : "",
+                     listener.address, v6 ? "]" : "", port);
 }
 
 // What the ready line says, taken before the app owns the settings.
@@ -88,7 +95,7 @@ int run_until_stopped(config settings, const sigset_t& signals) {
   fmt::print("syncline ready: {} admin {}\n", place(where.open, server.port()),
              place(where.admin, server.admin_port()));
   std::fflush(stdout);
-  wait_for_stop(signals);
+  wait_for_stop(signals, server);
   const std::jthread impatient([](const std::stop_token& drained) { end_at_second_signal(drained); });
   if (!server.stop()) perf::log_warn("some requests were cut at the drain deadline");
   return 0;

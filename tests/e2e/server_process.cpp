@@ -105,7 +105,7 @@ void server_process::start() {
   // Ready when both addresses were printed.
   std::string printed;
   const auto until = steady_clock::now() + std::chrono::seconds(60);
-  const std::regex address("http://127\\.0\\.0\\.1:([0-9]+)");
+  const std::regex address("https?://127\\.0\\.0\\.1:([0-9]+)");
   for (;;) {
     std::vector<std::uint16_t> ports;
     for (std::sregex_iterator it(printed.begin(), printed.end(), address), end; it != end; ++it) {

@@ -2,10 +2,16 @@
 
 #include <zlib.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <random>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
+
+#include "net/core/deflate_pool.h"
 
 namespace syncline::net {
 namespace {
@@ -56,6 +62,91 @@ TEST(Gzip, ComesBackAsItWasInPiecesOfAnySize) {
       EXPECT_TRUE(decoder.complete());
     }
   }
+}
+
+// curl and browsers stop at the end of the first member, so a stream that rests must stay one.
+TEST(Gzip, AStreamThatRestsHoldsNoStateAndStaysOneMember) {
+  const std::size_t before = deflate_bytes();
+  gzip_encoder encoder;
+  std::string wire, text;
+  for (int i = 0; i < 50; ++i) {
+    const std::string line = some_text(i % 2 == 0 ? 100 : 70'000);
+    text += line;
+    encoder.append(line, true, wire);
+    encoder.rest();
+    EXPECT_LE(deflate_bytes(), before + deflate_state::kBytes);  // one spare state, used again and again
+  }
+  encoder.finish(wire);
+  z_stream stream{};
+  ASSERT_EQ(inflateInit2(&stream, 15 + 16), Z_OK);
+  std::string back(text.size() + 1, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(wire.data());
+  stream.avail_in = static_cast<uInt>(wire.size());
+  stream.next_out = reinterpret_cast<Bytef*>(back.data());
+  stream.avail_out = static_cast<uInt>(back.size());
+  EXPECT_EQ(inflate(&stream, Z_FINISH), Z_STREAM_END);  // zlib ends at the end of the first member
+  EXPECT_EQ(stream.avail_in, 0U);
+  inflateEnd(&stream);
+  back.pop_back();
+  EXPECT_TRUE(back == text);
+}
+
+TEST(Gzip, RestKeepsWhatIsNotFlushed) {
+  gzip_encoder encoder;
+  std::string wire;
+  encoder.append("abc", false, wire);
+  encoder.rest();
+  encoder.append("def", true, wire);
+  encoder.finish(wire);
+  gzip_decoder decoder;
+  EXPECT_EQ(*decoded(decoder, wire, 100, 100), "abcdef");
+}
+
+// With room for two states in the whole process, twenty streams at once are all right and readable at once;
+// those without a state store their bytes.
+TEST(Gzip, DeflateMemoryIsBoundedAndStreamsGoOnWithoutIt) {
+  std::thread([] {  // the spare states of other threads count too, so the bound is what is there and two more
+    set_deflate_bytes_max(deflate_bytes() + 2 * deflate_state::kBytes);
+    const std::size_t bound = deflate_bytes() + 2 * deflate_state::kBytes;
+    std::vector<gzip_encoder> encoders(20);
+    std::vector<std::string> wires(encoders.size()), texts(encoders.size());
+    std::size_t largest = 0, smallest = SIZE_MAX;
+    for (int round = 0; round < 3; ++round) {
+      for (std::size_t i = 0; i < encoders.size(); ++i) {
+        const std::string text = some_text(100'000);
+        texts[i] += text;
+        encoders[i].append(text, false, wires[i]);  // unflushed: the state cannot be given back
+        EXPECT_LE(deflate_bytes(), bound);
+      }
+    }
+    for (std::size_t i = 0; i < encoders.size(); ++i) {
+      encoders[i].finish(wires[i]);
+      largest = std::max(largest, wires[i].size());
+      smallest = std::min(smallest, wires[i].size());
+      gzip_decoder decoder;
+      const auto back = decoded(decoder, wires[i], 5000, 100'000);
+      ASSERT_TRUE(back.has_value());
+      EXPECT_TRUE(*back == texts[i]) << i;
+      EXPECT_TRUE(decoder.complete());
+    }
+    EXPECT_GT(largest, texts[0].size());
+    EXPECT_LT(smallest, texts[0].size() / 2);
+    set_deflate_bytes_max(64UL * 1024 * 1024);
+  })
+      .join();
+}
+
+TEST(Gzip, WhenStatesAreScarceAFlushGivesThemBack) {
+  std::thread([] {
+    gzip_encoder one, two;
+    std::string wire;
+    one.append(some_text(1000), true, wire);
+    const std::size_t held = deflate_bytes();
+    set_deflate_bytes_max(held + deflate_state::kBytes);
+    two.append(some_text(1000), true, wire);
+    EXPECT_EQ(deflate_bytes(), held);
+    set_deflate_bytes_max(64UL * 1024 * 1024);
+  }).join();
 }
 
 TEST(Gzip, AFlushedLineCanBeReadAtOnce) {

@@ -26,8 +26,14 @@ std::string get(const std::string& path) {
 // What a smuggler wants the server to see as a request of its own.
 const std::string kSmuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 
-TEST(HttpLimits, RefusesEveryBadRequestAndNothingBehindIt) {
-  scripted_server s;
+class HttpLimits : public testing::over_each_form {};
+INSTANTIATE_TEST_SUITE_P(Over, HttpLimits,
+                         ::testing::Values(testing::form::tcp, testing::form::unix_socket,
+                                           testing::form::tls),
+                         testing::form_name);
+
+TEST_P(HttpLimits, RefusesEveryBadRequestAndNothingBehindIt) {
+  scripted_server s(quick_options());
   for (const testing::bad_request& bad : testing::all_bad_requests()) {
     SCOPED_TRACE(bad.name);
     raw_client c = s.connect();
@@ -45,8 +51,8 @@ TEST(HttpLimits, RefusesEveryBadRequestAndNothingBehindIt) {
   EXPECT_EQ(s.handles.requests, static_cast<int>(testing::all_bad_requests().size()));
 }
 
-TEST(HttpLimits, RefusesBrokenChunksAndNothingBehindThem) {
-  scripted_server s;
+TEST_P(HttpLimits, RefusesBrokenChunksAndNothingBehindThem) {
+  scripted_server s(quick_options());
   for (const std::string body :
        {" 3\r\nabc\r\n0\r\n\r\n", "3 \r\nabc\r\n0\r\n\r\n", "3\r\nabcX\r\n0\r\n\r\n", "g\r\n"}) {
     raw_client c = s.connect();
@@ -60,16 +66,16 @@ TEST(HttpLimits, RefusesBrokenChunksAndNothingBehindThem) {
   EXPECT_EQ(s.handles.requests, 4);
 }
 
-TEST(HttpLimits, GiantChunkExtensionIsRefused) {
-  scripted_server s;
+TEST_P(HttpLimits, GiantChunkExtensionIsRefused) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   c.send("POST /sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;");
   c.send(std::string(1024 * 1024, 'x'));
   EXPECT_EQ(c.receive_response().status, 400);
 }
 
-TEST(HttpLimits, TenThousandHeaderLinesAreRefusedAndTheAnswerArrives) {
-  scripted_server s;
+TEST_P(HttpLimits, TenThousandHeaderLinesAreRefusedAndTheAnswerArrives) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   std::string bytes = "GET /fast HTTP/1.1\r\nHost: a\r\n";
   for (int i = 0; i < 10000; ++i) bytes += "X-" + std::to_string(i) + ": y\r\n";
@@ -78,8 +84,8 @@ TEST(HttpLimits, TenThousandHeaderLinesAreRefusedAndTheAnswerArrives) {
   EXPECT_FALSE(c.was_reset());
 }
 
-TEST(HttpLimits, ALargeBodyNobodyReadsIsAnsweredAndClosed) {
-  scripted_server s;
+TEST_P(HttpLimits, ALargeBodyNobodyReadsIsAnsweredAndClosed) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   c.send("POST /fast HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n" + std::string(500000, 'x'));
   const response r = c.receive_response();
@@ -89,8 +95,8 @@ TEST(HttpLimits, ALargeBodyNobodyReadsIsAnsweredAndClosed) {
   EXPECT_TRUE(c.closed_in_order());
 }
 
-TEST(HttpLimits, ASmallBodyNobodyReadsIsSkipped) {
-  scripted_server s;
+TEST_P(HttpLimits, ASmallBodyNobodyReadsIsSkipped) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   const std::string sixty_thousand(60000, 'x');
   for (const std::string path : {"/fast", "/slow"}) {
@@ -105,8 +111,8 @@ TEST(HttpLimits, ASmallBodyNobodyReadsIsSkipped) {
   EXPECT_EQ(c.ask(get("/fast")).status, 200);
 }
 
-TEST(HttpLimits, BodyOverItsLimitIs413) {
-  scripted_server s;
+TEST_P(HttpLimits, BodyOverItsLimitIs413) {
+  scripted_server s(quick_options());
   raw_client known = s.connect();
   EXPECT_EQ(known.ask("POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n").status, 413);
   raw_client unknown = s.connect();
@@ -120,7 +126,7 @@ TEST(HttpLimits, BodyOverItsLimitIs413) {
       1000U);
 }
 
-TEST(HttpLimits, SlowHeadIs408) {
+TEST_P(HttpLimits, SlowHeadIs408) {
   server_options options = quick_options();
   options.limit.header_timeout_ms = 100;
   scripted_server s(options);
@@ -131,7 +137,7 @@ TEST(HttpLimits, SlowHeadIs408) {
   EXPECT_TRUE(c.closed_in_order());
 }
 
-TEST(HttpLimits, AHeadThatTricklesIs408) {
+TEST_P(HttpLimits, AHeadThatTricklesIs408) {
   server_options options = quick_options();
   options.limit.header_timeout_ms = 150;
   scripted_server s(options);
@@ -146,7 +152,7 @@ TEST(HttpLimits, AHeadThatTricklesIs408) {
   trickle.join();
 }
 
-TEST(HttpLimits, IdleConnectionIsClosed) {
+TEST_P(HttpLimits, IdleConnectionIsClosed) {
   server_options options = quick_options();
   options.limit.idle_timeout_ms = 50;
   scripted_server s(options);
@@ -157,7 +163,7 @@ TEST(HttpLimits, IdleConnectionIsClosed) {
   EXPECT_TRUE(used.closed_in_order());
 }
 
-TEST(HttpLimits, BodyThatStopsIs408) {
+TEST_P(HttpLimits, BodyThatStopsIs408) {
   server_options options = quick_options();
   options.limit.body_progress_timeout_ms = 100;
   scripted_server s(options);
@@ -166,7 +172,7 @@ TEST(HttpLimits, BodyThatStopsIs408) {
   EXPECT_EQ(s.handles.last_error.load(), errc::timed_out);
 }
 
-TEST(HttpLimits, BodyThatTricklesIs408) {
+TEST_P(HttpLimits, BodyThatTricklesIs408) {
   server_options options = quick_options();
   options.limit.body_progress_timeout_ms = 100;
   options.limit.body_bytes_per_s_min = 100000;
@@ -182,11 +188,11 @@ TEST(HttpLimits, BodyThatTricklesIs408) {
   trickle.join();
 }
 
-TEST(HttpLimits, AReaderThatStopsIsClosed) {
+TEST_P(HttpLimits, AReaderThatStopsIsClosed) {
   server_options options = quick_options();
   options.limit.write_progress_timeout_ms = 100;
   scripted_server s(options);
-  raw_client stream(s.serves.port(), 4096), batch(s.serves.port(), 4096);
+  raw_client stream = s.connect(4096), batch = s.connect(4096);
   stream.send(get("/endless"));
   std::string many;
   for (int i = 0; i < 200; ++i) many += get("/big");
@@ -196,8 +202,8 @@ TEST(HttpLimits, AReaderThatStopsIsClosed) {
   EXPECT_EQ(s.handles.last_error.load(), errc::timed_out);
 }
 
-TEST(HttpLimits, ResetInEveryStateLeavesTheServerWhole) {
-  scripted_server s;
+TEST_P(HttpLimits, ResetInEveryStateLeavesTheServerWhole) {
+  scripted_server s(quick_options());
   const std::string post = "POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n";
   const std::vector<std::string> states{
       "",         "GET /fa",    get("/fast"),    get("/slow"),  get("/hold"),
@@ -219,7 +225,7 @@ TEST(HttpLimits, ResetInEveryStateLeavesTheServerWhole) {
   EXPECT_EQ(s.connect().ask(get("/fast")).status, 200);
 }
 
-TEST(HttpLimits, OneConnectionTooManyGets503) {
+TEST(HttpLimitsOverTcp, OneConnectionTooManyGets503) {
   server_options options = quick_options();
   options.limit.connections_max = 2;
   scripted_server s(options);
@@ -239,7 +245,7 @@ TEST(HttpLimits, OneConnectionTooManyGets503) {
 
 // The limit of descriptors is lowered to what is open now, so the server cannot accept until it is raised
 // again.
-TEST(HttpLimits, AcceptingResumesAfterDescriptorsRanOut) {
+TEST(HttpLimitsOverTcp, AcceptingResumesAfterDescriptorsRanOut) {
   server_options options = quick_options();
   options.metrics_label = "descriptors";
   options.limit.accept_pause_ms = 20;

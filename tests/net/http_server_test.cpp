@@ -22,8 +22,14 @@ std::string get(const std::string& path, const std::string& lines = {}) {
   return "GET " + path + " HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n";
 }
 
-TEST(HttpServer, AnswersWithTheStandardLines) {
-  scripted_server s;
+class HttpServer : public testing::over_each_form {};
+INSTANTIATE_TEST_SUITE_P(Over, HttpServer,
+                         ::testing::Values(testing::form::tcp, testing::form::unix_socket,
+                                           testing::form::tls),
+                         testing::form_name);
+
+TEST_P(HttpServer, AnswersWithTheStandardLines) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   const response r = c.ask(get("/fast"));
   EXPECT_EQ(r.status, 200);
@@ -36,8 +42,8 @@ TEST(HttpServer, AnswersWithTheStandardLines) {
   EXPECT_EQ(r.header("Connection"), "");
 }
 
-TEST(HttpServer, KeepsAConnectionForFastAndSlowRequests) {
-  scripted_server s;
+TEST_P(HttpServer, KeepsAConnectionForFastAndSlowRequests) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   for (int i = 0; i < 20; ++i) {
     EXPECT_EQ(c.ask(get("/fast")).body, "fast");
@@ -46,8 +52,8 @@ TEST(HttpServer, KeepsAConnectionForFastAndSlowRequests) {
   EXPECT_EQ(s.serves.connections(), 1U);
 }
 
-TEST(HttpServer, AnswersAThousandPipelinedRequestsInOrder) {
-  scripted_server s;
+TEST_P(HttpServer, AnswersAThousandPipelinedRequestsInOrder) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   std::string bytes;
   for (int i = 0; i < 1000; ++i) bytes += i % 7 == 0 ? get("/slow") : get("/query?" + std::to_string(i));
@@ -59,8 +65,8 @@ TEST(HttpServer, AnswersAThousandPipelinedRequestsInOrder) {
   sender.join();
 }
 
-TEST(HttpServer, AnswersPipelinedLargeBodiesWhole) {
-  scripted_server s;
+TEST_P(HttpServer, AnswersPipelinedLargeBodiesWhole) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   std::string bytes;
   for (int i = 0; i < 20; ++i) bytes += get("/big") + get("/fast");
@@ -71,8 +77,8 @@ TEST(HttpServer, AnswersPipelinedLargeBodiesWhole) {
   }
 }
 
-TEST(HttpServer, TakesARequestByteByByte) {
-  scripted_server s;
+TEST_P(HttpServer, TakesARequestByteByByte) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   for (const std::string& bytes : {get("/fast"), get("/slow")}) {
     for (const char byte : bytes) c.send(std::string_view(&byte, 1));
@@ -80,8 +86,8 @@ TEST(HttpServer, TakesARequestByteByByte) {
   }
 }
 
-TEST(HttpServer, SendsNoBodyForHead204And304) {
-  scripted_server s;
+TEST_P(HttpServer, SendsNoBodyForHead204And304) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   c.send("HEAD /fast HTTP/1.1\r\nHost: a\r\n\r\n");
   const response head = c.receive_response(true);
@@ -95,16 +101,16 @@ TEST(HttpServer, SendsNoBodyForHead204And304) {
   EXPECT_EQ(c.ask(get("/fast")).body, "fast");
 }
 
-TEST(HttpServer, StreamsNoBodyForHead) {
-  scripted_server s;
+TEST_P(HttpServer, StreamsNoBodyForHead) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   c.send("HEAD /echo HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(c.receive_response(true).status, 200);
   EXPECT_EQ(c.ask(get("/fast")).body, "fast");
 }
 
-TEST(HttpServer, AnswersServerWideOptionsItself) {
-  scripted_server s;
+TEST_P(HttpServer, AnswersServerWideOptionsItself) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   const response r = c.ask("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(r.status, 204);
@@ -112,16 +118,16 @@ TEST(HttpServer, AnswersServerWideOptionsItself) {
   EXPECT_EQ(s.handles.requests, 0);
 }
 
-TEST(HttpServer, ClosesWhenTheClientAsks) {
-  scripted_server s;
+TEST_P(HttpServer, ClosesWhenTheClientAsks) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   const response r = c.ask(get("/fast", "Connection: close\r\n"));
   EXPECT_TRUE(r.has("Connection: close"));
   EXPECT_TRUE(c.closed_in_order());
 }
 
-TEST(HttpServer, SpeaksHttp10) {
-  scripted_server s;
+TEST_P(HttpServer, SpeaksHttp10) {
+  scripted_server s(quick_options());
   raw_client once = s.connect();
   EXPECT_TRUE(once.ask("GET /fast HTTP/1.0\r\n\r\n").has("Connection: close"));
   EXPECT_TRUE(once.closed_in_order());
@@ -135,8 +141,8 @@ TEST(HttpServer, SpeaksHttp10) {
   EXPECT_EQ(r.body, "abc");
 }
 
-TEST(HttpServer, GivesBackASaneRequestIdAndReplacesAnother) {
-  scripted_server s;
+TEST_P(HttpServer, GivesBackASaneRequestIdAndReplacesAnother) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   EXPECT_EQ(c.ask(get("/fast", "X-Request-Id: phone-17\r\n")).header("X-Request-Id"), "phone-17");
   EXPECT_EQ(
@@ -145,8 +151,8 @@ TEST(HttpServer, GivesBackASaneRequestIdAndReplacesAnother) {
   EXPECT_EQ(c.ask(get("/fast", "X-Request-Id: a b\r\n")).header("X-Request-Id").size(), 13U);
 }
 
-TEST(HttpServer, HalfClosedClientStillGetsItsAnswers) {
-  scripted_server s;
+TEST_P(HttpServer, HalfClosedClientStillGetsItsAnswers) {
+  scripted_server s(quick_options());
   for (const std::string path : {"/fast", "/slow", "/hold"}) {
     s.handles.released = false;
     raw_client c = s.connect();
@@ -161,8 +167,8 @@ TEST(HttpServer, HalfClosedClientStillGetsItsAnswers) {
   }
 }
 
-TEST(HttpServer, AHandlerThatThrowsIsA500AndTheConnectionLives) {
-  scripted_server s;
+TEST_P(HttpServer, AHandlerThatThrowsIsA500AndTheConnectionLives) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   const response r = c.ask(get("/throw"));
   EXPECT_EQ(r.status, 500);
@@ -173,8 +179,8 @@ TEST(HttpServer, AHandlerThatThrowsIsA500AndTheConnectionLives) {
   EXPECT_EQ(c.ask(get("/fast")).status, 200);
 }
 
-TEST(HttpServer, AStreamThatBreaksHasNoLastChunk) {
-  scripted_server s;
+TEST_P(HttpServer, AStreamThatBreaksHasNoLastChunk) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   c.send(get("/throw-late"));
   const std::string all = c.receive_all();
@@ -182,7 +188,7 @@ TEST(HttpServer, AStreamThatBreaksHasNoLastChunk) {
   EXPECT_EQ(all.find("0\r\n\r\n"), std::string::npos);
 }
 
-TEST(HttpServer, ListensOnAUnixSocketAndReplacesAStaleOne) {
+TEST(HttpServerOverTcp, ListensOnAUnixSocketAndReplacesAStaleOne) {
   const std::string path = ::testing::TempDir() + "syncline-http-" + std::to_string(::getpid()) + ".sock";
   server_options options = quick_options();
   options.address = "unix:" + path;
@@ -197,7 +203,7 @@ TEST(HttpServer, ListensOnAUnixSocketAndReplacesAStaleOne) {
   EXPECT_FALSE(gone.connected());
 }
 
-TEST(HttpServer, SaysWhichAddressIsTaken) {
+TEST(HttpServerOverTcp, SaysWhichAddressIsTaken) {
   scripted_server s;
   server_options same = quick_options();
   same.port = s.serves.port();
@@ -208,8 +214,8 @@ TEST(HttpServer, SaysWhichAddressIsTaken) {
   EXPECT_NE(started.error().detail.find(std::to_string(same.port)), std::string::npos);
 }
 
-TEST(HttpServer, DrainLetsRequestsFinishAndTellsStreams) {
-  scripted_server s;
+TEST_P(HttpServer, DrainLetsRequestsFinishAndTellsStreams) {
+  scripted_server s(quick_options());
   raw_client idle = s.connect(), held = s.connect(), stream = s.connect();
   EXPECT_EQ(idle.ask(get("/fast")).status, 200);
   held.send(get("/hold"));
@@ -228,8 +234,8 @@ TEST(HttpServer, DrainLetsRequestsFinishAndTellsStreams) {
   EXPECT_FALSE(s.connect().connected());
 }
 
-TEST(HttpServer, DrainEndsWhatIsLeftAtItsDeadline) {
-  scripted_server s;
+TEST_P(HttpServer, DrainEndsWhatIsLeftAtItsDeadline) {
+  scripted_server s(quick_options());
   raw_client held = s.connect();
   held.send(get("/hold"));
   ASSERT_TRUE(eventually([&] { return s.handles.waiting == 1; }));
@@ -237,7 +243,7 @@ TEST(HttpServer, DrainEndsWhatIsLeftAtItsDeadline) {
   EXPECT_EQ(s.serves.connections(), 0U);
 }
 
-TEST(HttpServer, CountsRequestsByRouteAndStatus) {
+TEST(HttpServerOverTcp, CountsRequestsByRouteAndStatus) {
   server_options options = quick_options();
   options.metrics_label = "counted";
   scripted_server s(options);

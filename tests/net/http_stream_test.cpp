@@ -27,8 +27,14 @@ std::size_t resident_bytes() {
   return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
-TEST(HttpStream, EchoesAChunkedUploadOfAHundredMegabytesInFlatMemory) {
-  scripted_server s;
+class HttpStream : public testing::over_each_form {};
+INSTANTIATE_TEST_SUITE_P(Over, HttpStream,
+                         ::testing::Values(testing::form::tcp, testing::form::unix_socket,
+                                           testing::form::tls),
+                         testing::form_name);
+
+TEST_P(HttpStream, EchoesAChunkedUploadOfAHundredMegabytesInFlatMemory) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   constexpr std::size_t kChunk = 100000, kChunks = 1000;
   c.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
@@ -59,9 +65,9 @@ TEST(HttpStream, EchoesAChunkedUploadOfAHundredMegabytesInFlatMemory) {
 
 // The client sends without reading: the server must stop reading instead of collecting what it cannot send,
 // so soon the kernel takes no more of the client's bytes. Then the client reads, and everything comes.
-TEST(HttpStream, StopsReadingWhileThePeerDoesNotRead) {
-  scripted_server s;
-  raw_client c(s.serves.port(), 4096);
+TEST_P(HttpStream, StopsReadingWhileThePeerDoesNotRead) {
+  scripted_server s(quick_options());
+  raw_client c = s.connect(4096);
   constexpr std::size_t kBytes = 50'000'000;
   c.send("POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: " + std::to_string(kBytes) +
          "\r\n\r\n");
@@ -76,8 +82,8 @@ TEST(HttpStream, StopsReadingWhileThePeerDoesNotRead) {
   EXPECT_EQ(rest.body, body);
 }
 
-TEST(HttpStream, SendsContinueOnlyWhenTheBodyIsWanted) {
-  scripted_server s;
+TEST_P(HttpStream, SendsContinueOnlyWhenTheBodyIsWanted) {
+  scripted_server s(quick_options());
   raw_client wanted = s.connect();
   wanted.send("POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
   EXPECT_EQ(wanted.receive_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -97,8 +103,8 @@ TEST(HttpStream, SendsContinueOnlyWhenTheBodyIsWanted) {
       "3");
 }
 
-TEST(HttpStream, PipelinesRequestsBehindBodies) {
-  scripted_server s;
+TEST_P(HttpStream, PipelinesRequestsBehindBodies) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   std::string bytes;
   for (int i = 0; i < 100; ++i) {
@@ -117,8 +123,8 @@ TEST(HttpStream, PipelinesRequestsBehindBodies) {
   sender.join();
 }
 
-TEST(HttpStream, ReadsABodyThatArrivesByteByByte) {
-  scripted_server s;
+TEST_P(HttpStream, ReadsABodyThatArrivesByteByByte) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   const std::string bytes =
       "POST /sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nT: v\r\n\r\n" +
@@ -128,8 +134,8 @@ TEST(HttpStream, ReadsABodyThatArrivesByteByByte) {
   EXPECT_EQ(c.receive_response().body, "fast");
 }
 
-TEST(HttpStream, TellsAWaitingStreamThatItsPeerIsGone) {
-  scripted_server s;
+TEST_P(HttpStream, TellsAWaitingStreamThatItsPeerIsGone) {
+  scripted_server s(quick_options());
   for (const bool by_reset : {false, true}) {
     const int before = s.handles.cancelled;
     raw_client c = s.connect();
@@ -142,8 +148,8 @@ TEST(HttpStream, TellsAWaitingStreamThatItsPeerIsGone) {
   EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
 }
 
-TEST(HttpStream, NoticesAGonePeerBehindUnreadBytes) {
-  scripted_server s;
+TEST_P(HttpStream, NoticesAGonePeerBehindUnreadBytes) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   c.send(get("/watch") + get("/fast"));
   ASSERT_TRUE(eventually([&] { return s.handles.waiting == 1; }));
@@ -151,8 +157,8 @@ TEST(HttpStream, NoticesAGonePeerBehindUnreadBytes) {
   EXPECT_TRUE(eventually([&] { return s.handles.cancelled == 1; }));
 }
 
-TEST(HttpStream, ResetCancelsAPlainRequestThatWaits) {
-  scripted_server s;
+TEST_P(HttpStream, ResetCancelsAPlainRequestThatWaits) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   c.send(get("/hold"));
   ASSERT_TRUE(eventually([&] { return s.handles.waiting == 1; }));
@@ -160,8 +166,8 @@ TEST(HttpStream, ResetCancelsAPlainRequestThatWaits) {
   EXPECT_TRUE(eventually([&] { return s.handles.waiting == 0; }));
 }
 
-TEST(HttpStream, EndsABodyReaderWhosePeerLeaves) {
-  scripted_server s;
+TEST_P(HttpStream, EndsABodyReaderWhosePeerLeaves) {
+  scripted_server s(quick_options());
   raw_client c = s.connect();
   c.send("POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc");
   ASSERT_TRUE(eventually([&] { return s.handles.received == 3; }));
@@ -170,9 +176,9 @@ TEST(HttpStream, EndsABodyReaderWhosePeerLeaves) {
   EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
 }
 
-TEST(HttpStream, ServerMayDieWhileStreamsRun) {
+TEST_P(HttpStream, ServerMayDieWhileStreamsRun) {
   for (int round = 0; round < 3; ++round) {
-    scripted_server s;
+    scripted_server s(quick_options());
     raw_client endless = s.connect(), watch = s.connect(), sink = s.connect();
     endless.send(get("/endless"));
     watch.send(get("/watch"));
@@ -181,8 +187,8 @@ TEST(HttpStream, ServerMayDieWhileStreamsRun) {
   }
 }
 
-TEST(HttpStream, CoresMayEndBeforeTheServer) {
-  testing::scripted_server s;
+TEST_P(HttpStream, CoresMayEndBeforeTheServer) {
+  testing::scripted_server s(quick_options());
   raw_client watch = s.connect(), idle = s.connect();
   EXPECT_EQ(idle.ask(get("/fast")).status, 200);
   watch.send(get("/watch"));

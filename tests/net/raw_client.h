@@ -1,4 +1,5 @@
-// A client that sends exactly the bytes a test says, over TCP on loopback or a unix socket.
+// A client that sends exactly the bytes a test says, over TCP on loopback or a unix socket, plain or inside
+// TLS.
 //
 // Every wait is bounded: after kPatience a read gives what it has, and the test fails on that.
 #pragma once
@@ -13,8 +14,13 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include "tests/net/tls_peer.h"
 
 namespace syncline::net::http::testing {
 
@@ -48,7 +54,11 @@ class raw_client {
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connected_ = ::connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
   }
-  explicit raw_client(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
+  explicit raw_client(const std::string& path, int receive_buffer_bytes = 0)
+      : socket_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
+    // A unix socket has no receive buffer of its own: the sender's counts, which the server leaves at its
+    // default.
+    static_cast<void>(receive_buffer_bytes);
     sockaddr_un to{};
     to.sun_family = AF_UNIX;
     std::memcpy(to.sun_path, path.c_str(), path.size() + 1);
@@ -57,13 +67,41 @@ class raw_client {
   raw_client(raw_client&& other) noexcept
       : socket_(std::exchange(other.socket_, -1)),
         connected_(other.connected_),
+        tls_(std::move(other.tls_)),
+        received_(std::move(other.received_)),
+        unsent_(std::move(other.unsent_)),
         buffer_(std::move(other.buffer_)) {}
   raw_client& operator=(raw_client&&) = delete;
   ~raw_client() { close(); }
 
   [[nodiscard]] bool connected() const { return connected_; }
+  // Shakes hands; false when that fails (see tls_fault()).
+  bool start_tls(const net::testing::tls_peer::options& how = {}) {
+    tls_ = std::make_unique<tls_state>(how);
+    net::testing::tls_peer& peer = tls_->peer;
+    for (;;) {
+      const bool done = peer.shake_hands();
+      if (!send_raw(peer.take_records()) || done) return done;
+      if (peer.broken()) return false;
+      const std::string_view records = receive_records();
+      if (records.empty()) return false;
+      peer.give_records(records);
+    }
+  }
+  [[nodiscard]] net::testing::tls_peer& tls() { return tls_->peer; }
+
   // False when the server no longer takes our bytes.
   bool send(std::string_view bytes) {
+    if (tls_ == nullptr) return send_raw(bytes);
+    while (!bytes.empty()) {
+      const std::string_view piece = bytes.substr(0, kPieceBytes);
+      if (!send_raw(encrypt(piece))) return false;
+      bytes.remove_prefix(piece.size());
+    }
+    return true;
+  }
+  // Past TLS.
+  bool send_raw(std::string_view bytes) {
     while (!bytes.empty()) {
       pollfd wanted{socket_, POLLOUT, 0};
       if (::poll(&wanted, 1, static_cast<int>(kPatience.count() * 1000)) != 1) return false;
@@ -75,6 +113,20 @@ class raw_client {
   }
   // Sends until the kernel takes nothing for `pause`; returns how much it took.
   std::size_t send_while_taken(std::string_view bytes, std::chrono::milliseconds pause) {
+    if (tls_ == nullptr) return send_raw_while_taken(bytes, pause);
+    std::size_t taken = 0;
+    while (taken < bytes.size()) {
+      const std::string_view piece = bytes.substr(taken, kPieceBytes);
+      const std::string records = encrypt(piece);
+      taken += piece.size();
+      const std::size_t sent = send_raw_while_taken(records, pause);
+      if (sent == records.size()) continue;
+      unsent_ = records.substr(sent);  // goes first, whatever is sent next
+      break;
+    }
+    return taken;
+  }
+  std::size_t send_raw_while_taken(std::string_view bytes, std::chrono::milliseconds pause) {
     std::size_t taken = 0;
     while (taken < bytes.size()) {
       pollfd wanted{socket_, POLLOUT, 0};
@@ -87,38 +139,48 @@ class raw_client {
     return taken;
   }
   void close() {
+    if (socket_ >= 0 && tls_ != nullptr) send_close_notify();
+    drop();
+  }
+  // Without close_notify.
+  void drop() {
     if (socket_ >= 0) ::close(socket_);
     socket_ = -1;
   }
   void reset() {
     const linger now{1, 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    close();
+    drop();
   }
-  void shut_down_writing() { ::shutdown(socket_, SHUT_WR); }
+  void shut_down_writing() {
+    if (tls_ != nullptr) send_close_notify();
+    ::shutdown(socket_, SHUT_WR);
+  }
+  void send_close_notify() {
+    std::string bytes = std::move(unsent_);
+    {
+      const std::lock_guard lock(tls_->mutex);
+      bytes += tls_->peer.close_notify();
+    }
+    static_cast<void>(::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+  }
 
   // What comes next, past the buffer; empty at the end.
   std::string_view receive_piece() {
-    static char bytes[65536];
-    pollfd wanted{socket_, POLLIN, 0};
-    if (::poll(&wanted, 1, static_cast<int>(kPatience.count() * 1000)) != 1) return {};
-    const ssize_t n = ::recv(socket_, bytes, sizeof bytes, 0);
-    return {bytes, n > 0 ? static_cast<std::size_t>(n) : 0};
+    if (tls_ == nullptr) return receive_records();
+    static std::string plain;
+    do {
+      const std::string_view records = receive_records();
+      if (records.empty()) return {};
+      plain = decrypt(records);
+    } while (plain.empty() && !tls_->peer.broken());
+    return plain;
   }
   // One more read into the buffer; false at the end, a reset or when patience ends.
   bool receive_some() {
-    char bytes[65536];
-    pollfd wanted{socket_, POLLIN, 0};
-    if (::poll(&wanted, 1, static_cast<int>(kPatience.count() * 1000)) != 1) {
-      impatient_ = true;
-      return false;
-    }
-    const ssize_t n = ::recv(socket_, bytes, sizeof bytes, 0);
-    if (n <= 0) {
-      was_reset_ = n < 0;
-      return false;
-    }
-    buffer_.append(bytes, static_cast<std::size_t>(n));
+    const std::string_view bytes = receive_records();
+    if (bytes.empty()) return false;
+    buffer_.append(tls_ == nullptr ? std::string(bytes) : decrypt(bytes));
     return true;
   }
   // Takes up to and including `mark` from the buffer.
@@ -141,8 +203,11 @@ class raw_client {
     }
     return take(buffer_.size());
   }
-  // True when the server closed in order (no reset, no endless wait) and nothing is left.
-  bool closed_in_order() { return receive_all().empty() && !was_reset_ && !impatient_; }
+  // True when the server closed in order (no reset, no endless wait, with TLS after close_notify) and nothing
+  // is left.
+  bool closed_in_order() {
+    return receive_all().empty() && !was_reset_ && !impatient_ && (tls_ == nullptr || tls_->peer.closed());
+  }
   [[nodiscard]] bool was_reset() const { return was_reset_; }
 
   response receive_response(bool head_only = false) {
@@ -177,6 +242,34 @@ class raw_client {
   }
 
  private:
+  static constexpr std::size_t kPieceBytes = 16384;
+  struct tls_state {
+    explicit tls_state(const net::testing::tls_peer::options& how) : peer(how) {}
+    std::mutex mutex;  // tests send on one thread and receive on another
+    net::testing::tls_peer peer;
+  };
+
+  // One read from the socket: plain bytes, or records of TLS.
+  std::string_view receive_records() {
+    pollfd wanted{socket_, POLLIN, 0};
+    if (::poll(&wanted, 1, static_cast<int>(kPatience.count() * 1000)) != 1) {
+      impatient_ = true;
+      return {};
+    }
+    if (received_ == nullptr) received_.reset(new char[kReceiveBytes]);
+    const ssize_t n = ::recv(socket_, received_.get(), kReceiveBytes, 0);
+    if (n < 0) was_reset_ = true;
+    return {received_.get(), n > 0 ? static_cast<std::size_t>(n) : 0};
+  }
+  std::string encrypt(std::string_view plain) {
+    const std::lock_guard lock(tls_->mutex);
+    return std::exchange(unsent_, {}) + tls_->peer.encrypt(plain);
+  }
+  std::string decrypt(std::string_view records) {
+    const std::lock_guard lock(tls_->mutex);
+    tls_->peer.give_records(records);
+    return tls_->peer.decrypt();
+  }
   std::string take(std::size_t n) {
     std::string out = buffer_.substr(0, n);
     buffer_.erase(0, n);
@@ -187,6 +280,10 @@ class raw_client {
   bool connected_ = false;
   bool was_reset_ = false;
   bool impatient_ = false;
+  static constexpr std::size_t kReceiveBytes = 65536;
+  std::unique_ptr<tls_state> tls_;
+  std::unique_ptr<char[]> received_;
+  std::string unsent_;  // records that the kernel has not taken yet
   std::string buffer_;
 };
 

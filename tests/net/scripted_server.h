@@ -1,6 +1,9 @@
 // A real server on two cores with a handler whose paths do what the tests need.
 #pragma once
 
+#include <gtest/gtest.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -14,6 +17,7 @@
 #include "net/core/event.h"
 #include "net/http/server.h"
 #include "tests/net/raw_client.h"
+#include "tests/net/test_certificate.h"
 
 namespace syncline::net::http::testing {
 
@@ -155,21 +159,51 @@ class scripted_handler : public handler {
   std::atomic<errc> last_error{errc::internal};
 };
 
-inline server_options quick_options() {
+// What a connection runs over. Tests of behaviour that is the same for all are run over each.
+enum class form { tcp, unix_socket, tls };
+
+inline server_options quick_options(form over = form::tcp) {
   server_options out;
   out.metrics_label = "test";
+  if (over == form::tls) out.tls = net::testing::test_certificate();
+  if (over == form::unix_socket) {
+    static std::atomic<int> next{0};
+    out.address = "unix:" + ::testing::TempDir() + "syncline-form-" + std::to_string(::getpid()) + "-" +
+                  std::to_string(next++);
+  }
   return out;
+}
+
+// A suite whose tests run over each form: TEST_P(suite, Name).
+class over_each_form : public ::testing::TestWithParam<form> {
+ protected:
+  [[nodiscard]] static server_options quick_options() { return testing::quick_options(GetParam()); }
+};
+inline std::string form_name(const ::testing::TestParamInfo<form>& of) {
+  return of.param == form::tcp ? "Tcp" : of.param == form::tls ? "Tls" : "Unix";
 }
 
 struct scripted_server {
   explicit scripted_server(const server_options& options = quick_options(), unsigned cores = 2)
-      : group(core_group_options{cores, false}), serves(group, handles, options) {
+      : address(options.address),
+        tls(options.tls.enabled()),
+        group(core_group_options{cores, false}),
+        serves(group, handles, options) {
     group.start();
     const result<void> started = serves.start();
     if (started.has_error()) throw std::runtime_error(started.error().text());
   }
-  [[nodiscard]] raw_client connect() const { return raw_client(serves.port()); }
+  [[nodiscard]] raw_client connect(int receive_buffer_bytes = 0) const {
+    constexpr std::string_view kUnix = "unix:";
+    raw_client out = address.starts_with(kUnix)
+                         ? raw_client(address.substr(kUnix.size()), receive_buffer_bytes)
+                         : raw_client(serves.port(), receive_buffer_bytes);
+    if (tls) out.start_tls();
+    return out;
+  }
 
+  const std::string address;
+  const bool tls;
   core_group group;
   scripted_handler handles;
   server serves;

@@ -1,4 +1,4 @@
-#include "net/http/poller.h"
+#include "net/core/poller.h"
 
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 
-namespace syncline::net::http {
+namespace syncline::net {
 
 struct poller::waiting {
   using descriptor = boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type>;
@@ -75,4 +75,4 @@ void poller::dispatch() {
   waiting_->after_batch();
 }
 
-}  // namespace syncline::net::http
+}  // namespace syncline::net

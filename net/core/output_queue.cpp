@@ -1,8 +1,8 @@
-#include "net/http/output_queue.h"
+#include "net/core/output_queue.h"
 
 #include <algorithm>
 
-namespace syncline::net::http {
+namespace syncline::net {
 
 void output_queue::append(shared_bytes body) {
   if (body->empty()) return;
@@ -65,4 +65,4 @@ void output_queue::release() noexcept {
   std::vector<shared_part>().swap(shared_);
 }
 
-}  // namespace syncline::net::http
+}  // namespace syncline::net

@@ -15,10 +15,10 @@
 #include <string_view>
 #include <vector>
 
-#include "net/http/byte_buffer.h"
-#include "net/http/exchange.h"
+#include "net/core/byte_buffer.h"
+#include "net/core/shared_bytes.h"
 
-namespace syncline::net::http {
+namespace syncline::net {
 
 class output_queue {
  public:
@@ -57,4 +57,4 @@ class output_queue {
   std::uint64_t consumed_ = 0;
 };
 
-}  // namespace syncline::net::http
+}  // namespace syncline::net

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-namespace syncline::net::http {
+namespace syncline::net {
 
 class byte_buffer {
  public:
@@ -77,4 +77,4 @@ inline void byte_buffer::make_room(std::size_t room) {
   end_ = have;
 }
 
-}  // namespace syncline::net::http
+}  // namespace syncline::net

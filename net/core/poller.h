@@ -19,7 +19,7 @@ namespace boost::asio {
 class io_context;
 }
 
-namespace syncline::net::http {
+namespace syncline::net {
 
 class poll_target {
  public:
@@ -58,4 +58,4 @@ class poller {
   std::unique_ptr<waiting> waiting_;
 };
 
-}  // namespace syncline::net::http
+}  // namespace syncline::net

@@ -1,0 +1,82 @@
+// The bytes of one connection: its descriptor, what the poller said about it, and TLS when there is some.
+//
+// TCP and unix sockets are read and written by direct calls; only a connection with TLS has a session, which
+// costs the others one test of a pointer. Everything is tried until it would block, edge-triggered: a short
+// read has emptied the socket, and nothing asks the kernel again before the next event. Use it for sockets
+// that are driven by hand (see poller.h), not for Asio's. Thread: the core. Bound: none of its own; callers
+// bring the room. Failure: io::failed, and then peer_gone() tells a broken connection from a peer that has
+// only finished sending.
+//
+// Invariants
+//  1. While readable() or writable() is false, an event will make it true; nothing is lost in between.
+//  2. With TLS either direction may wait for the other's event, so any event makes both worth a try.
+//  3. After shut_down_writing() is done there is no session: what still comes is only read to be thrown away.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "net/core/tls.h"
+
+namespace syncline::net {
+
+class transport final {
+ public:
+  // Owns `descriptor`, a connected non-blocking stream socket.
+  explicit transport(int descriptor, std::unique_ptr<tls_session> tls = nullptr) noexcept
+      : tls_(std::move(tls)), descriptor_(descriptor) {}
+  ~transport() { close(); }
+  transport(transport&& other) noexcept
+      : tls_(std::move(other.tls_)),
+        descriptor_(std::exchange(other.descriptor_, -1)),
+        readable_(other.readable_),
+        writable_(other.writable_),
+        peer_done_(other.peer_done_),
+        peer_gone_(other.peer_gone_) {}
+  transport& operator=(transport&&) = delete;
+
+  // True: a read may give something, a write may be taken.
+  [[nodiscard]] bool readable() const noexcept { return readable_; }
+  [[nodiscard]] bool writable() const noexcept { return writable_; }
+  [[nodiscard]] bool peer_done() const noexcept { return peer_done_; }  // its side is shut down
+  [[nodiscard]] bool peer_gone() const noexcept { return peer_gone_; }  // reset, or we gave it up
+  [[nodiscard]] bool has_tls() const noexcept { return tls_ != nullptr; }
+  [[nodiscard]] const tls_session* tls() const noexcept { return tls_.get(); }
+  [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
+
+  // `events` as in epoll_wait. True when the connection hung up: a reset, unless our side is shut down.
+  bool note(std::uint32_t events) noexcept;
+  // Whoever waits is to try again and to find the connection gone.
+  void give_up() noexcept { peer_gone_ = readable_ = writable_ = true; }
+  void set_peer_gone() noexcept { peer_gone_ = true; }
+  void try_reading_again() noexcept { readable_ = true; }
+
+  // With TLS first this, until it is done; without it is done at once. After `failed`, tls()->failure().
+  [[nodiscard]] io handshake() noexcept;
+  // At most `room` bytes, at least one when done. `failed` at the end of input too, see peer_done().
+  [[nodiscard]] io read_some(char* to, std::size_t room, std::size_t& received) noexcept;
+  // After `blocked` the next call must begin with the same bytes (TLS has encrypted them).
+  [[nodiscard]] io write_some(std::span<iovec> parts, std::size_t& sent) noexcept;
+  // Says that nothing more will come: FIN, with TLS close_notify before it.
+  [[nodiscard]] io shut_down_writing() noexcept;
+  // With TLS says close_notify if that is possible at once. Twice is fine.
+  void close() noexcept;
+
+ private:
+  [[nodiscard]] io read_tls(char* to, std::size_t room, std::size_t& received) noexcept;
+  [[nodiscard]] io write_tls(std::span<const iovec> parts, std::size_t& sent) noexcept;
+
+  std::unique_ptr<tls_session> tls_;
+  int descriptor_;
+  bool readable_ = false;
+  bool writable_ = true;
+  bool peer_done_ = false;
+  bool peer_gone_ = false;
+};
+
+}  // namespace syncline::net
