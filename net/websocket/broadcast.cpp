@@ -21,9 +21,9 @@ std::shared_ptr<const std::string> framed(frame_shape shape, std::string_view pa
 }  // namespace
 
 broadcast_message::broadcast_message(opcode op, std::string_view message, deflate_pool* pool, int window_bits)
-    : plain_(framed({.op = op}, message)), window_bits_(window_bits) {
+    : plain_(framed({.op = op}, message)), window_bits_(window_bits_for(message.size(), window_bits)) {
   if (pool == nullptr || message.size() < kCompressBytesMin) return;
-  const compressor_lease stream = pool->borrow_compressor(window_bits);
+  const compressor_lease stream = pool->borrow_compressor(window_bits_);
   if (!stream) return;
   std::string& text = pool->compressed();
   stream->run(message, true, text);

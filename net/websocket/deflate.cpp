@@ -14,7 +14,7 @@ namespace syncline::net::websocket {
 namespace {
 
 constexpr std::string_view kTail("\x00\x00\xFF\xFF", 4);
-constexpr int kWindowBits = 15;
+constexpr int kWindowBitsMin = 9;
 constexpr std::size_t kCountedBytes = alignof(std::max_align_t);  // before each block: its size
 
 // zlib's memory, counted where `opaque` points to.
@@ -60,16 +60,16 @@ bool between_blocks(const z_stream& stream) noexcept {
 
 }  // namespace
 
-inflater::inflater(std::size_t& bytes) : stream_(new_stream(bytes)) {
-  if (inflateInit2(stream_.get(), -kWindowBits) != Z_OK) throw std::bad_alloc();
+inflater::inflater(std::size_t& bytes, int window_bits) : stream_(new_stream(bytes)) {
+  if (inflateInit2(stream_.get(), -std::max(window_bits, kWindowBitsMin)) != Z_OK) throw std::bad_alloc();
 }
 
 inflater::~inflater() {
   inflateEnd(stream_.get());
 }
 
-void inflater::reset() noexcept {
-  inflateReset(stream_.get());
+void inflater::reset(int window_bits) noexcept {
+  inflateReset2(stream_.get(), -std::max(window_bits, kWindowBitsMin));  // keeps the window if it fits
   tail_at_ = 0;
   ended_ = false;
 }
@@ -168,7 +168,6 @@ void give_back::operator()(inflater* unused) const noexcept {
   std::unique_ptr<inflater> owned(unused);
   --pool->borrowed_;
   if (pool->inflaters_.size() == pool->options_.spares_max) return;
-  owned->reset();
   pool->inflaters_.push_back(std::move(owned));
 }
 
@@ -193,14 +192,15 @@ deflate_pool::deflate_pool(const deflate_pool_options& options)
 
 deflate_pool::~deflate_pool() = default;
 
-inflater_lease deflate_pool::borrow_inflater() {
+inflater_lease deflate_pool::borrow_inflater(int window_bits) {
   if (borrowed_ == options_.streams_max) return {nullptr, give_back{this}};
   std::unique_ptr<inflater> out;
   if (inflaters_.empty()) {
-    out = std::make_unique<inflater>(bytes_);
+    out = std::make_unique<inflater>(bytes_, window_bits);
   } else {
     out = std::move(inflaters_.back());
     inflaters_.pop_back();
+    out->reset(window_bits);
   }
   ++borrowed_;
   return {out.release(), give_back{this}};
@@ -212,7 +212,8 @@ compressor_lease deflate_pool::borrow_compressor(int window_bits) {
   const auto fits = [window_bits](const auto& c) { return c->window_bits() == window_bits; };
   const auto found = std::find_if(compressors_.begin(), compressors_.end(), fits);
   if (found == compressors_.end()) {
-    out = std::make_unique<compressor>(bytes_, window_bits, options_.memory_level, options_.level);
+    const int memory_level = effective_memory_level(options_.memory_level, window_bits);
+    out = std::make_unique<compressor>(bytes_, window_bits, memory_level, options_.level);
   } else {
     out = std::move(*found);
     compressors_.erase(found);

@@ -7,15 +7,17 @@
 // Bound: `streams_max` leases at once, `spares_max` unused streams of each kind kept; bytes() is what all of
 // them hold now. Measured with zlib 1.2.13 (WebsocketDeflate.StreamsCostWhatTheHeaderSays), in KiB:
 //
-//     compressor, window bits      9    10    11    12    13    14    15
-//       memory level 8           136   138   142   150   166   198   262
-//       memory level 4            16    18    22    30    46    78   142
-//     inflater                     8 before its first window, then 40
+//     window bits                  9    10    11    12    13    14    15
+//     compressor                  12    18    30    54   102   198   262   (memory level 8, see below)
+//     the same, memory level 4    12    18    22    30    46    78   142
+//     inflater, with its window   9     9    10    12    16    24    40   (8 before the first message)
 //
 // Failure: borrow_*() returns null when `streams_max` are out; an inflater says `corrupt` once and must then
 // be given back. std::bad_alloc when zlib gets no memory.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -43,14 +45,16 @@ struct inflate_step {
 
 class inflater {
  public:
-  explicit inflater(std::size_t& bytes);
+  // `window_bits` 8..15; below 9 counts as 9, see deflate_offer.h.
+  inflater(std::size_t& bytes, int window_bits);
   ~inflater();
   inflater(const inflater&) = delete;
   inflater& operator=(const inflater&) = delete;
   // Inflates from the front of `in` (advancing it) into `out`, which is not empty. `last`: `in` is the end of
-  // the message. The window stays for the next message until reset().
+  // the message. The window stays for the next message until reset(). A peer that reaches back further than
+  // it agreed to may be found out or not: zlib notices it only across calls.
   [[nodiscard]] inflate_step run(std::string_view& in, bool last, std::span<char> out) noexcept;
-  void reset() noexcept;
+  void reset(int window_bits) noexcept;
 
  private:
   [[nodiscard]] inflate_status pump(std::string_view& in) noexcept;
@@ -90,10 +94,24 @@ using compressor_lease = std::unique_ptr<compressor, give_back>;
 
 struct deflate_pool_options {
   int level = 1;         // 1 fastest .. 9 smallest
-  int memory_level = 8;  // 1..9
+  int memory_level = 8;  // 1..9; see effective_memory_level()
   std::size_t streams_max = 1024;
   std::size_t spares_max = 8;
 };
+
+// zlib walks its whole hash table (2 << (level + 7) bytes) each time the window has slid by its own size, so
+// a large table makes a small window slow: at window 11 level 8 took three times as long as level 5 for 16
+// KB.
+[[nodiscard]] constexpr int effective_memory_level(int memory_level, int window_bits) noexcept {
+  return memory_level < window_bits - 6 ? memory_level : window_bits - 6;
+}
+
+// The window for one message without history: no larger than the message needs, so that a short one does not
+// pay for clearing a large hash table. zlib reaches back the window less 262 bytes (its longest look ahead).
+[[nodiscard]] constexpr int window_bits_for(std::size_t message_bytes, int window_bits_max) noexcept {
+  const int wanted = static_cast<int>(std::bit_width(message_bytes + 261));
+  return std::max(9, std::min(wanted, window_bits_max));
+}
 
 class deflate_pool {
  public:
@@ -103,7 +121,7 @@ class deflate_pool {
   deflate_pool& operator=(const deflate_pool&) = delete;
 
   // Fresh streams (no history); null when too many are out.
-  [[nodiscard]] inflater_lease borrow_inflater();
+  [[nodiscard]] inflater_lease borrow_inflater(int window_bits);
   [[nodiscard]] compressor_lease borrow_compressor(int window_bits);
 
   // Where readers inflate to and writers compress to: valid until the next of them runs on this core.

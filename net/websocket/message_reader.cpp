@@ -19,8 +19,9 @@ message_reader::message_reader(const reader_options& options, role as,
                                const std::optional<deflate_agreement>& deflate, deflate_pool* pool) noexcept
     : frames_(as, deflate.has_value()), options_(&options), pool_(pool), keeps_inflater_(false) {
   if (!deflate) return;
-  keeps_inflater_ =
-      as == role::server ? !deflate->client_no_context_takeover : !deflate->server_no_context_takeover;
+  const bool server = as == role::server;
+  keeps_inflater_ = !(server ? deflate->client_no_context_takeover : deflate->server_no_context_takeover);
+  window_bits_ = server ? deflate->client_window_bits : deflate->server_window_bits;
 }
 
 message_reader::~message_reader() = default;
@@ -56,6 +57,7 @@ message_event message_reader::next(std::span<char>& in) {
     if (out.what != event_kind::need_more) return out;
   }
   in = in.last(0);
+  parts_.reset();  // nothing more will come of it
   return error_ == protocol_error::none ? message_event{} : fail(error_);
 }
 
@@ -103,7 +105,7 @@ message_event message_reader::on_data(const frame_piece& piece) {
   if (!piece.compressed) return deliver(piece.bytes, piece.message_end);
   parts& now = in_progress();
   if (!now.stream) {
-    now.stream = pool_->borrow_inflater();
+    now.stream = pool_->borrow_inflater(window_bits_);
     if (!now.stream) return fail(protocol_error::no_inflater);
   }
   now.deflated = piece.bytes;

@@ -12,7 +12,7 @@
 //
 // Invariants
 //  1. Messages and errors depend on the bytes alone, not on how reads split them
-//  (tests/fuzz/websocket_fuzz.cpp).
+//  (tests/fuzz/websocket_fuzz.cpp); but see inflater::run() for a peer that breaks its word about its window.
 //  2. event.bytes is valid until the next call of next() of any reader with the same pool; in the caller's
 //  buffer, this reader's memory or the pool's.
 //  3. parts_ exists only while something is in progress, or for an inflater that must be kept.
@@ -85,6 +85,7 @@ class message_reader {
   utf8_validator utf8_;
   opcode op_ = opcode::text;  // of this message
   protocol_error error_ = protocol_error::none;
+  std::uint8_t window_bits_ = 15;  // the peer's
   bool keeps_inflater_ : 1;
   bool inflating_ : 1 = false;  // parts_ has input that is not inflated yet
   bool begun_ : 1 = false;      // an event of this message was given out

@@ -14,7 +14,8 @@ bool message_writer::takes_shared(int window_bits) const noexcept {
 
 bool message_writer::compress(std::string_view message, std::string& out) {
   if (agreed_.server_no_context_takeover) {
-    const compressor_lease stream = pool_->borrow_compressor(agreed_.server_window_bits);
+    const int bits = window_bits_for(message.size(), agreed_.server_window_bits);
+    const compressor_lease stream = pool_->borrow_compressor(bits);
     if (!stream) return false;
     stream->run(message, true, out);
     return out.size() < message.size();

@@ -16,7 +16,8 @@
 
 namespace syncline::net::websocket {
 
-// Messages below this go as they are: a few bytes saved are not worth 5 to 10 us (perf/bench).
+// Messages below this go as they are: a few bytes saved are not worth the 7 us that 400
+// bytes take (perf/bench/websocket_bench.cpp).
 inline constexpr std::size_t kCompressBytesMin = 256;
 
 struct outgoing_frame {

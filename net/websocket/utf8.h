@@ -3,7 +3,7 @@
 // Use it for text messages and close reasons. It fails at the first bad byte, not at the end of the sequence
 // or the message (RFC 6455 section 8.1; Autobahn 6.4): after E0 it wants A0..BF at once, so overlong forms,
 // surrogates and code points above 10FFFF are refused by their second byte. Thread: one. Bound: one byte of
-// state. Plain ASCII is passed over 16 or 32 bytes at a time.
+// state. Plain ASCII is passed over 16 or 64 bytes at a time.
 #pragma once
 
 #include <cstddef>

@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "net/websocket/broadcast.h"
 #include "net/websocket/deflate.h"
@@ -115,17 +116,27 @@ void write_messages(benchmark::State& state, std::size_t n, bool takeover, int l
   agreed.server_no_context_takeover = !takeover;
   agreed.server_window_bits = static_cast<std::uint8_t>(window_bits);
   message_writer writer(agreed, &pool, 0);
-  const std::string message = rows(n);
+  // Different messages of one kind, together more than a window: the same ones again would flatter takeover.
+  constexpr std::size_t kMessages = 256;
+  const std::string all = rows(n * kMessages);
+  std::size_t in = 0;
   std::size_t out = 0;
-  for (auto _ : state) out = writer.write(opcode::text, message).payload.size();
+  std::size_t at = 0;
+  for (auto _ : state) {
+    out += writer.write(opcode::text, std::string_view(all).substr(at * n, n)).payload.size();
+    in += n;
+    at = (at + 1) % kMessages;
+  }
   count_bytes(state, n);
-  state.counters["ratio"] = static_cast<double>(n) / static_cast<double>(out);
+  state.counters["ratio"] = static_cast<double>(in) / static_cast<double>(out);
 }
 BENCHMARK_CAPTURE(write_messages, fresh_400_level1, 400, false, 1, 15);
 BENCHMARK_CAPTURE(write_messages, fresh_400_level1_window11, 400, false, 1, 11);
 BENCHMARK_CAPTURE(write_messages, takeover_400_level1, 400, true, 1, 15);
 BENCHMARK_CAPTURE(write_messages, fresh_16k_level1, 16'384, false, 1, 15);
 BENCHMARK_CAPTURE(write_messages, fresh_16k_level6, 16'384, false, 6, 15);
+BENCHMARK_CAPTURE(write_messages, fresh_16k_level1_window9, 16'384, false, 1, 9);
+BENCHMARK_CAPTURE(write_messages, fresh_16k_level1_window13, 16'384, false, 1, 13);
 BENCHMARK_CAPTURE(write_messages, fresh_16k_level1_window11, 16'384, false, 1, 11);
 
 void inflate_messages(benchmark::State& state, std::size_t n) {

@@ -13,9 +13,7 @@ bool is_tail(unsigned char c) {
   return c >= 0x80 && c <= 0xBF;
 }
 
-// The reference: decode by the definition, then ask whether the number is allowed. Could these bytes be the
-// beginning of a text? It completes a begun sequence in every possible way that matters: with the lowest and
-// the highest tails.
+// The reference: decode by the definition, then ask whether the number is allowed.
 bool is_text(const std::string& text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
@@ -38,6 +36,7 @@ bool is_text(const std::string& text) {
   return true;
 }
 
+// Could more bytes make a text of it? Tries the lowest and the highest tails, which is all that matters.
 bool is_beginning(const std::string& text) {
   for (std::string more : {"", "\x80", "\xBF"}) {
     for (int tails = 0; tails < 4; ++tails) {
@@ -93,7 +92,7 @@ TEST(WebsocketUtf8, EveryOneAndTwoByteSequence) {
   }
 }
 
-// All 16.7 million three-byte sequences against the table of RFC 3629 section 4, by way of is_text().
+// All 4.2 million whose first byte can begin more than one byte; with any other, it is the case above.
 TEST(WebsocketUtf8, EveryThreeByteSequence) {
   std::string text(3, '\0');
   for (unsigned a = 0xC0; a < 256; ++a) {
