@@ -5,6 +5,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "net/websocket/broadcast.h"
@@ -292,6 +293,27 @@ TEST(WebsocketDeflate, InflatedTextIsCheckedAsItComesOut) {
                                      every(50));
   ASSERT_FALSE(got.empty());
   EXPECT_EQ(got.back().code, 1007);
+}
+
+// One call of zlib brings both out at once when the read is large; byte by byte the bad text comes first.
+TEST(WebsocketDeflate, TheFirstThingWrongDecidesHoweverReadsAreCut) {
+  reader_options options;
+  options.limits.message_bytes_max = 2000;
+  deflate_pool pool;
+  const std::string too_long = packed("bad \xFF" + some_text(9000));
+  const std::string damaged = packed("bad \xFF").append("\x07");
+  const std::string late = packed(some_text(2000) + "\xFF");
+  const std::vector<std::pair<std::string, int>> cases = {{too_long, 1007}, {damaged, 1007}, {late, 1009}};
+  for (const auto& [payload, code] : cases) {
+    for (const std::size_t n : {1U, 100'000U}) {
+      message_reader reader(options, role::server, without_takeover(), &pool);
+      const std::string bytes = testing::frame({.op = opcode::text, .compressed = true}, payload);
+      const auto got = testing::read_all(reader, bytes, every(n));
+      ASSERT_FALSE(got.empty());
+      EXPECT_EQ(got.back().code, code);
+      EXPECT_EQ(got.back().bytes == describe(protocol_error::bad_utf8).reason, code == 1007);
+    }
+  }
 }
 
 TEST(WebsocketDeflate, CompressedMessagesComeOutInBoundedPieces) {
