@@ -152,13 +152,13 @@ TEST(WebsocketReader, FailsAtTheFirstBadByteInsideAFrame) {
 
 TEST(WebsocketReader, ControlFramesComeBetweenFragments) {
   const std::string bytes =
-      frame({.op = opcode::text, .final = false}, "a\xE2\x82") + frame({.op = opcode::ping}, "1") +
+      frame({.op = opcode::text, .final = false}, "a\xE2\x82") + frame({.op = opcode::ping}, "ping") +
       frame({.op = opcode::continuation, .final = false}, "\xAC") + frame({.op = opcode::pong}, "") +
       frame({.op = opcode::continuation}, "") + frame({.op = opcode::text}, "next");
   for (const std::size_t n : {1U, 2U, 7U, 1000U}) {
     const auto got = read_with(kWhole, bytes, every(n));
     ASSERT_EQ(got.size(), 4U);
-    EXPECT_EQ(got[0], (seen{event_kind::ping, "1", 1005, true}));
+    EXPECT_EQ(got[0], (seen{event_kind::ping, "ping", 1005, true}));
     EXPECT_EQ(got[1], (seen{event_kind::pong, "", 1005, true}));
     EXPECT_EQ(got[2], text("a\xE2\x82\xAC"));
     EXPECT_EQ(got[3], text("next"));
