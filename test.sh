@@ -2,7 +2,8 @@
 # Builds and tests everything: ./test.sh [--full]
 #
 # Stages, each with its seconds: packages, release build, release tests, ASan+UBSan build and tests, TSan build and
-# tests, fuzz smoke. --full fuzzes longer, repeats the TSan tests, compiles each header alone and runs clang-tidy.
+# tests, fuzz smoke. --full fuzzes longer, repeats the TSan tests, runs
+# the model test on many seeds, compiles each header alone and runs clang-tidy.
 # Works on a fresh Debian 12 as root, and anywhere else once the packages are there. Starts what it needs (a Redis of
 # its own on loopback) and stops it again. Ends with ctest's closing lines of the release run; any failure makes the
 # exit code non-zero.
@@ -153,6 +154,21 @@ run_fuzzers() {
   }
 }
 
+# The randomised model test on many more seeds (SYNCLINE_LONG_SEEDS, 200 a core), each printed with what it did.
+run_long_seeds() {
+  local each=${SYNCLINE_LONG_SEEDS:-200} i pids=() ok=0
+  for i in $(seq "$jobs"); do
+    SYNCLINE_BINARY=$PWD/build/release/syncline SYNCLINE_MODEL_SEEDS=$each build/release/test_e2e --gtest_filter='Model.*' \
+      >"$results/model.$i.log" 2>&1 &
+    pids+=($!)
+  done
+  for i in $(seq "$jobs"); do
+    wait "${pids[i - 1]}" || { ok=1 && tail -n 60 "$results/model.$i.log"; }
+    echo "process $i: $(grep -c '^seed ' "$results/model.$i.log") seeds"
+  done
+  return "$ok"
+}
+
 # Each header compiles when it is included alone and first.
 check_headers() {
   git ls-files -z --cached --others --exclude-standard 'perf/*.h' 'net/*.h' 'storage/*.h' 'cache/*.h' 'server/*.h' |
@@ -178,6 +194,7 @@ stage 'tsan tests' run_ctest tsan -LE once -E test_server "${tsan_repeat[@]}"
 need 'fuzz build' scripts/build.sh fuzz fuzzers
 stage 'fuzz smoke' run_fuzzers
 if [ "$full" = 1 ]; then
+  stage 'long model seeds' run_long_seeds
   stage 'headers alone' check_headers
   stage 'fuzz libraries for clang-tidy' scripts/build.sh fuzz
   stage 'clang-tidy' run_clang_tidy

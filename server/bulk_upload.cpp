@@ -17,6 +17,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr std::uint32_t kRowsBeforePause = 64;  // about 0.3 ms of parsing
+constexpr milliseconds kReportAfter{5};         // of silence
 constexpr std::size_t kSpoolPieceBytes = 256 * 1024;
 
 struct bulk_figures {
@@ -212,13 +213,15 @@ net::task<net::result<void>> bulk_session::run_straight() {
   }
 }
 
-// While the client is slower than the store, what has been written is reported, so that a client that waits
-// for its report gets it.
+// A client that sends nothing for a moment may be waiting for its report, so what was written is reported. A
+// moment, because a client that is only a little slower than we parse should not wait for each commit.
 net::task<net::result<void>> bulk_session::feed() {
   std::optional<net::result<std::string_view>> piece = body_.try_next();
   while (!piece && !flying_.empty()) {
-    auto landed = co_await land_first();
-    if (!landed) co_return landed.error();
+    if (flying_.front()->outcome || !co_await x_->body_arrives(steady_clock::now() + kReportAfter)) {
+      auto landed = co_await land_first();
+      if (!landed) co_return landed.error();
+    }
     piece = body_.try_next();
   }
   if (!piece) piece.emplace(co_await body_.next());

@@ -27,7 +27,7 @@ class bulk_session {
  public:
   // Batches are small, so that an interactive write waits for a short one; several wait in the queue, so that
   // a commit carries a slice of them.
-  static constexpr std::size_t kFlightsMax = 4;
+  static constexpr std::size_t kFlightsMax = 8;
 
   bulk_session(const services& with, net::http::exchange& x, bulk_request request);
   [[nodiscard]] net::task<void> run();

@@ -46,6 +46,7 @@ class connection final : public exchange, public poll_target {
   [[nodiscard]] std::string_view peer_address() const noexcept override { return {peer_.data(), peer_size_}; }
   [[nodiscard]] task<result<std::string_view>> read_body() override;
   [[nodiscard]] std::optional<result<std::string_view>> try_read_body() override;
+  [[nodiscard]] task<bool> body_arrives(steady_time until) override;
   [[nodiscard]] task<result<std::string>> read_whole_body(std::size_t bytes_max) override;
   void set_body_limit(std::uint64_t bytes_max) noexcept override { ws_->body_limit_bytes = bytes_max; }
   void answer(const response_head& head, std::string_view body) override;

@@ -107,6 +107,16 @@ std::optional<result<std::string_view>> connection::try_read_body() {
   }
 }
 
+task<bool> connection::body_arrives(steady_time until) {
+  workspace& w = *ws_;
+  if (w.unsuspended_bytes >= kUnsuspendedBytesMax) {
+    w.unsuspended_bytes = 0;
+    co_await yield_core();
+  }
+  const result<void> ready = co_await wait_for_socket(false, until);
+  co_return ready.has_value() || ready.error().code != errc::timed_out;
+}
+
 task<result<std::string_view>> connection::read_body() {
   for (;;) {
     const std::optional<result<std::string_view>> piece = next_piece();

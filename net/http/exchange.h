@@ -60,6 +60,8 @@ class exchange {
   [[nodiscard]] virtual task<result<std::string_view>> read_body() = 0;
   // The same without waiting: nothing when read_body() would wait for the peer, or should let others run.
   [[nodiscard]] virtual std::optional<result<std::string_view>> try_read_body() = 0;
+  // Waits until the peer has sent something (or is gone); false at `until`, which is no fault of the peer's.
+  [[nodiscard]] virtual task<bool> body_arrives(steady_time until) = 0;
   // The body as one string of at most `bytes_max`.
   [[nodiscard]] virtual task<result<std::string>> read_whole_body(std::size_t bytes_max) = 0;
   virtual void set_body_limit(std::uint64_t bytes_max) noexcept = 0;

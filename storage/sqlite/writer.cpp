@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds kBusyStepMax{10};
 constexpr std::chrono::milliseconds kBusyAtStopMax{200};
 constexpr int kChoreBusyMs = 200;
 constexpr std::size_t kInteractive = static_cast<std::size_t>(write_queue::lane::interactive);
-constexpr int kSliceStretch = 4;
+constexpr int kSliceStretch = 8;
 constexpr std::chrono::seconds kWordsAgain{10};
 
 std::uint64_t us_since(net::steady_time from) {

@@ -84,6 +84,7 @@ class recording_exchange final : public net::http::exchange {
     const bool first = !std::exchange(body_read_, true);
     return first ? std::string_view(body_) : std::string_view();
   }
+  net::task<bool> body_arrives(net::steady_time) override { co_return true; }
   net::task<net::result<std::string_view>> read_body() override { co_return *try_read_body(); }
   net::task<net::result<std::string>> read_whole_body(std::size_t bytes_max) override {
     if (body_.size() > bytes_max) co_return net::error(net::errc::too_large, "the body is over its limit");
