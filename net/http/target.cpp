@@ -13,14 +13,16 @@ bool valid_ip_literal(std::string_view text) noexcept {
                                          [](char c) { return is_hex_digit(c) || c == ':' || c == '.'; });
 }
 
-bool valid_host_name(std::string_view text) noexcept {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (is_host_char(text[i])) continue;
-    if (text[i] != '%' || i + 2 >= text.size() || !is_hex_digit(text[i + 1]) || !is_hex_digit(text[i + 2]))
-      return false;
-    i += 2;
+// Where the name at the front of `text` ends; percent-encoding is part of it.
+std::size_t host_name_end(std::string_view text) noexcept {
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  for (;;) {
+    while (p != end && is_host_char(*p)) ++p;
+    if (end - p < 3 || *p != '%' || !is_hex_digit(p[1]) || !is_hex_digit(p[2])) break;
+    p += 3;
   }
-  return !text.empty();
+  return static_cast<std::size_t>(p - text.data());
 }
 
 bool valid_port(std::string_view text) noexcept {
@@ -59,13 +61,12 @@ bool valid_authority(std::string_view text) noexcept {
     const std::size_t close = text.find(']');
     if (close == std::string_view::npos || !valid_ip_literal(text.substr(1, close - 1))) return false;
     port = text.substr(close + 1);
-    if (!port.empty() && port.front() != ':') return false;
   } else {
-    const std::size_t colon = text.find(':');
-    if (!valid_host_name(text.substr(0, colon))) return false;
-    if (colon != std::string_view::npos) port = text.substr(colon);
+    const std::size_t end = host_name_end(text);
+    if (end == 0) return false;
+    port = text.substr(end);
   }
-  return port.empty() || valid_port(port.substr(1));
+  return port.empty() || (port.front() == ':' && valid_port(port.substr(1)));
 }
 
 parse_error split_target(request_head& out) noexcept {
