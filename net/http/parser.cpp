@@ -125,6 +125,7 @@ parse_error parse_method(const char*& p, const char* end, request_head& out) noe
   }
   const char* const method_end = Scan::token(p, end);
   if (method_end == end) return kCut;
+  if (method_end == p) return parse_error::bad_method;
   out.method_text = std::string_view(p, static_cast<std::size_t>(method_end - p));
   if (*method_end != ' ')
     return *method_end == '\r' ? parse_error::bad_request_line : parse_error::bad_method;
@@ -185,6 +186,12 @@ parse_error take_content_length(std::string_view value, head_facts& facts, reque
   return parse_error::none;
 }
 
+// RFC 9112 section 7: a token with parameters. What these are does not matter for a coding we do not know.
+bool is_coding(std::string_view text) noexcept {
+  const std::string_view name = trim(text.substr(0, text.find(';')));
+  return !name.empty() && std::all_of(name.begin(), name.end(), is_token_char);
+}
+
 // RFC 9112 section 6.3: without a final chunked the length of the body is unknowable, so it is 400; a coding
 // before it is 501.
 parse_error take_transfer_encoding(std::string_view value, head_facts& facts, request_head& out) noexcept {
@@ -200,7 +207,7 @@ parse_error take_transfer_encoding(std::string_view value, head_facts& facts, re
     ++elements;
     last_is_chunked = iequals(element, "chunked");
     chunked += last_is_chunked ? 1U : 0U;
-    well_formed = well_formed && !element.empty() && is_token_char(element.front());
+    well_formed = well_formed && is_coding(element);
   });
   const bool unknown_then_chunked = well_formed && last_is_chunked && chunked == 1 && elements > 1;
   return unknown_then_chunked ? parse_error::unknown_transfer_encoding : parse_error::bad_transfer_encoding;

@@ -1,6 +1,10 @@
 #include "net/http/target.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
+#include <array>
 
 #include "net/http/characters.h"
 
@@ -8,9 +12,13 @@ namespace syncline::net::http {
 
 namespace {
 
+// An IPv6 address; RFC 3986 also has room for later versions of IP, of which there are none.
 bool valid_ip_literal(std::string_view text) noexcept {
-  return text.size() >= 2 && std::all_of(text.begin(), text.end(),
-                                         [](char c) { return is_hex_digit(c) || c == ':' || c == '.'; });
+  std::array<char, INET6_ADDRSTRLEN> terminated{};
+  if (text.size() >= terminated.size()) return false;
+  text.copy(terminated.data(), text.size());
+  in6_addr address;
+  return ::inet_pton(AF_INET6, terminated.data(), &address) == 1;
 }
 
 // Where the name at the front of `text` ends; percent-encoding is part of it.
@@ -72,7 +80,9 @@ bool valid_authority(std::string_view text) noexcept {
 parse_error split_target(request_head& out) noexcept {
   const std::string_view target = out.target;
   if (out.method_text == "CONNECT") {
-    const bool authority_form = target.find(':') != std::string_view::npos && valid_authority(target);
+    // RFC 9110 section 9.3.6: the port must be there; only then the last byte is one of its digits.
+    const bool authority_form =
+        target.rfind(':') != std::string_view::npos && is_digit(target.back()) && valid_authority(target);
     return authority_form ? parse_error::connect : parse_error::bad_target;
   }
   if (target.front() == '/') {
