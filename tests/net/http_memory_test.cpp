@@ -28,16 +28,38 @@ bool fails_now() noexcept {
 
 }  // namespace
 
-// Not inlined: where only one of a pair is, the compiler takes malloc and free for a mismatch.
+// Every form, since a sanitizer has its own of each and would see a mismatch. Not inlined: where only one of
+// a pair is, the compiler sees one too.
+[[gnu::noinline]] void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
+  return fails_now() ? nullptr : std::malloc(n == 0 ? 1 : n);
+}
 [[gnu::noinline]] void* operator new(std::size_t n) {
-  void* const out = fails_now() ? nullptr : std::malloc(n == 0 ? 1 : n);
+  void* const out = operator new(n, std::nothrow);
   if (out == nullptr) throw std::bad_alloc();
   return out;
+}
+[[gnu::noinline]] void* operator new[](std::size_t n) {
+  return operator new(n);
+}
+[[gnu::noinline]] void* operator new[](std::size_t n, const std::nothrow_t&) noexcept {
+  return operator new(n, std::nothrow);
 }
 [[gnu::noinline]] void operator delete(void* p) noexcept {
   std::free(p);
 }
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
+[[gnu::noinline]] void operator delete(void* p, const std::nothrow_t&) noexcept {
+  std::free(p);
+}
+[[gnu::noinline]] void operator delete[](void* p) noexcept {
+  std::free(p);
+}
+[[gnu::noinline]] void operator delete[](void* p, std::size_t) noexcept {
+  std::free(p);
+}
+[[gnu::noinline]] void operator delete[](void* p, const std::nothrow_t&) noexcept {
   std::free(p);
 }
 
