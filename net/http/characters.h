@@ -1,15 +1,10 @@
-// The character classes of RFC 9110 section 5.6 and the scans over them.
+// The character classes of RFC 9110 section 5.6, one byte at a time (scan.h has the scans over them).
 //
-// Thread: any. A scan returns the first byte outside its class, or `end`; 16 bytes at a time where the
-// processor has SSE2.
+// Thread: any.
 #pragma once
 
 #include <array>
 #include <cstdint>
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 namespace syncline::net::http {
 
@@ -61,48 +56,6 @@ inline constexpr std::array<std::uint8_t, 256> kClasses = make_classes();
 }
 [[nodiscard]] constexpr char to_lower(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-}
-
-[[nodiscard]] inline const char* skip_token(const char* p, const char* end) noexcept {
-  while (p != end && is_token_char(*p)) ++p;
-  return p;
-}
-
-[[nodiscard]] inline const char* skip_value(const char* p, const char* end) noexcept {
-#if defined(__SSE2__)
-  const __m128i last_control = _mm_set1_epi8(0x1f);
-  const __m128i tab = _mm_set1_epi8('\t');
-  const __m128i del = _mm_set1_epi8(0x7f);
-  while (end - p >= 16) {
-    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(x, last_control), x);
-    const __m128i bad =
-        _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(x, tab), control), _mm_cmpeq_epi8(x, del));
-    const int mask = _mm_movemask_epi8(bad);
-    if (mask != 0) return p + __builtin_ctz(static_cast<unsigned>(mask));
-    p += 16;
-  }
-#endif
-  while (p != end && is_value_char(*p)) ++p;
-  return p;
-}
-
-[[nodiscard]] inline const char* skip_target(const char* p, const char* end) noexcept {
-#if defined(__SSE2__)
-  const __m128i space = _mm_set1_epi8(0x20);
-  const __m128i del = _mm_set1_epi8(0x7f);
-  const __m128i hash = _mm_set1_epi8('#');
-  while (end - p >= 16) {
-    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, space), x);
-    const __m128i high = _mm_cmpeq_epi8(_mm_max_epu8(x, del), x);
-    const int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(low, high), _mm_cmpeq_epi8(x, hash)));
-    if (mask != 0) return p + __builtin_ctz(static_cast<unsigned>(mask));
-    p += 16;
-  }
-#endif
-  while (p != end && is_target_char(*p)) ++p;
-  return p;
 }
 
 }  // namespace syncline::net::http

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "net/http/characters.h"
+#include "net/http/scan.h"
 #include "net/http/server.h"
 #include "net/http/target.h"
 
@@ -95,6 +96,10 @@ struct head_facts {
   std::string_view host;
 };
 
+// The bytes ran out. Only the first attempt, made before the end of the head is known, can meet it, and what
+// that one says is not final.
+constexpr parse_error kCut = parse_error::bad_request_line;
+
 parse_error parse_version(std::string_view text, request_head& out) noexcept {
   if (text == "HTTP/1.1") {
     out.minor = 1;
@@ -109,18 +114,37 @@ parse_error parse_version(std::string_view text, request_head& out) noexcept {
   return shaped ? parse_error::unknown_version : parse_error::bad_version;
 }
 
-// On success `p` is at the first header line.
-parse_error parse_request_line(const char*& p, const char* end, const limits& bounds,
-                               request_head& out) noexcept {
-  const char* const method_end = skip_token(p, end);
+// On success `p` is behind the space that follows the method.
+template <class Scan>
+parse_error parse_method(const char*& p, const char* end, request_head& out) noexcept {
+  if (end - p >= 4 && std::memcmp(p, "GET ", 4) == 0) {
+    out.method_text = std::string_view(p, 3);
+    out.verb = method::get;
+    p += 4;
+    return parse_error::none;
+  }
+  const char* const method_end = Scan::token(p, end);
+  if (method_end == end) return kCut;
+  if (method_end == p) return parse_error::bad_method;
   out.method_text = std::string_view(p, static_cast<std::size_t>(method_end - p));
   if (*method_end != ' ')
     return *method_end == '\r' ? parse_error::bad_request_line : parse_error::bad_method;
   if (out.method_text.size() > kMethodBytesMax) return parse_error::bad_method;
   out.verb = method_of(out.method_text);
+  p = method_end + 1;
+  return parse_error::none;
+}
 
-  const char* const target = method_end + 1;
-  const char* const target_end = skip_target(target, end);
+// On success `p` is at the first header line.
+template <class Scan>
+parse_error parse_request_line(const char*& p, const char* end, const limits& bounds,
+                               request_head& out) noexcept {
+  if (const auto e = parse_method<Scan>(p, end, out); e != parse_error::none) return e;
+  const char* const target = p;
+  const char* const path_end = Scan::path(target, end);
+  const bool has_query = path_end != end && *path_end == '?';
+  const char* const target_end = has_query ? Scan::target(path_end + 1, end) : path_end;
+  if (target_end == end) return kCut;
   out.target = std::string_view(target, static_cast<std::size_t>(target_end - target));
   if (out.target.size() > bounds.target_bytes_max) return parse_error::target_too_long;
   if (*target_end != ' ')
@@ -128,14 +152,23 @@ parse_error parse_request_line(const char*& p, const char* end, const limits& bo
   if (out.target.empty()) return parse_error::bad_request_line;
 
   const char* const version = target_end + 1;
-  const char* const version_end = skip_value(version, end);
-  if (*version_end != '\r') return parse_error::bad_version;
-  if (version_end[1] != '\n') return parse_error::bare_cr;
-  if (const auto e = parse_version({version, static_cast<std::size_t>(version_end - version)}, out);
-      e != parse_error::none) {
-    return e;
+  if (end - version >= 10 && std::memcmp(version, "HTTP/1.1\r\n", 10) == 0) {
+    out.minor = 1;
+    p = version + 10;
+  } else {
+    const char* const version_end = Scan::value(version, end);
+    if (end - version_end < 2) return kCut;
+    if (*version_end != '\r') return parse_error::bad_version;
+    if (version_end[1] != '\n') return parse_error::bare_cr;
+    const auto e = parse_version({version, static_cast<std::size_t>(version_end - version)}, out);
+    if (e != parse_error::none) return e;
+    p = version_end + 2;
   }
-  p = version_end + 2;
+  if (*target == '/' && out.verb != method::other) {  // origin-form; other methods may be CONNECT
+    out.path = std::string_view(target, static_cast<std::size_t>(path_end - target));
+    if (has_query) out.query = out.target.substr(out.path.size() + 1);
+    return parse_error::none;
+  }
   return split_target(out);
 }
 
@@ -153,6 +186,12 @@ parse_error take_content_length(std::string_view value, head_facts& facts, reque
   return parse_error::none;
 }
 
+// RFC 9112 section 7: a token with parameters. What these are does not matter for a coding we do not know.
+bool is_coding(std::string_view text) noexcept {
+  const std::string_view name = trim(text.substr(0, text.find(';')));
+  return !name.empty() && std::all_of(name.begin(), name.end(), is_token_char);
+}
+
 // RFC 9112 section 6.3: without a final chunked the length of the body is unknowable, so it is 400; a coding
 // before it is 501.
 parse_error take_transfer_encoding(std::string_view value, head_facts& facts, request_head& out) noexcept {
@@ -168,37 +207,58 @@ parse_error take_transfer_encoding(std::string_view value, head_facts& facts, re
     ++elements;
     last_is_chunked = iequals(element, "chunked");
     chunked += last_is_chunked ? 1U : 0U;
-    well_formed = well_formed && !element.empty() && is_token_char(element.front());
+    well_formed = well_formed && is_coding(element);
   });
   const bool unknown_then_chunked = well_formed && last_is_chunked && chunked == 1 && elements > 1;
   return unknown_then_chunked ? parse_error::unknown_transfer_encoding : parse_error::bad_transfer_encoding;
 }
 
+// Whether `name`, which has N - 1 token characters, is `lower` without regard to case; `lower` is letters and
+// '-'. Bit 5 tells the cases of a letter apart, and no token character becomes '-' by setting it.
+template <std::size_t N>
+bool is_name(std::string_view name, const char (&lower)[N]) noexcept {
+  constexpr std::size_t kSize = N - 1;
+  const auto differs = [&](std::size_t at, auto word) {
+    auto wanted = word;
+    std::memcpy(&word, name.data() + at, sizeof word);
+    std::memcpy(&wanted, lower + at, sizeof wanted);
+    return ((word | static_cast<decltype(word)>(0x2020202020202020U)) ^ wanted) != 0;
+  };
+  if constexpr (kSize < 8) {
+    return !differs(0, std::uint32_t{}) && !differs(kSize - 4, std::uint32_t{});
+  } else {
+    for (std::size_t at = 0; at + 8 <= kSize; at += 8) {
+      if (differs(at, std::uint64_t{})) return false;
+    }
+    return !differs(kSize - 8, std::uint64_t{});
+  }
+}
+
 parse_error take_field(const header_field& field, head_facts& facts, request_head& out) noexcept {
   switch (field.name.size()) {
     case 4:
-      if (!iequals(field.name, "host")) break;
+      if (!is_name(field.name, "host")) break;
       if (facts.host_seen) return parse_error::duplicate_host;
       facts.host_seen = true;
       facts.host = field.value;
       return valid_authority(field.value) ? parse_error::none : parse_error::bad_host;
     case 6:
-      if (!iequals(field.name, "expect")) break;
+      if (!is_name(field.name, "expect")) break;
       if (!iequals(field.value, "100-continue")) return parse_error::unknown_expectation;
       out.expect_continue = out.minor >= 1;
       break;
     case 10:
-      if (!iequals(field.name, "connection")) break;
+      if (!is_name(field.name, "connection")) break;
       for_each_element(field.value, [&facts](std::string_view element) {
         facts.close = facts.close || iequals(element, "close");
         facts.keep_alive = facts.keep_alive || iequals(element, "keep-alive");
       });
       break;
     case 14:
-      if (iequals(field.name, "content-length")) return take_content_length(field.value, facts, out);
+      if (is_name(field.name, "content-length")) return take_content_length(field.value, facts, out);
       break;
     case 17:
-      if (iequals(field.name, "transfer-encoding")) return take_transfer_encoding(field.value, facts, out);
+      if (is_name(field.name, "transfer-encoding")) return take_transfer_encoding(field.value, facts, out);
       break;
     default:
       break;
@@ -207,29 +267,40 @@ parse_error take_field(const header_field& field, head_facts& facts, request_hea
 }
 
 // On success `p` is at the next line.
+template <class Scan>
 parse_error parse_field(const char*& p, const char* end, header_field& field) noexcept {
   if (*p == ' ' || *p == '\t') return parse_error::folded_header;
-  const char* const name_end = skip_token(p, end);
+  const char* const name_end = Scan::token(p, end);
+  if (name_end == end) return kCut;
   if (*name_end != ':' || name_end == p) return parse_error::bad_header_name;
-  const char* const value_end = skip_value(name_end + 1, end);
+  const char* value = name_end + 1;
+  if (value != end && *value == ' ') ++value;
+  const char* const value_end = Scan::value(value, end);
+  if (end - value_end < 2) return kCut;
   if (*value_end != '\r') return parse_error::bad_header_value;
   if (value_end[1] != '\n') return parse_error::bare_cr;
   field.name = std::string_view(p, static_cast<std::size_t>(name_end - p));
-  field.value = trim(std::string_view(name_end + 1, static_cast<std::size_t>(value_end - name_end - 1)));
+  field.value = trim(std::string_view(value, static_cast<std::size_t>(value_end - value)));
   p = value_end + 2;
   return parse_error::none;
 }
 
-parse_error parse_fields(const char* p, const char* end, const limits& bounds,
+// On success `p` is behind the empty line.
+template <class Scan>
+parse_error parse_fields(const char*& p, const char* end, const limits& bounds,
                          std::vector<header_field>& fields, head_facts& facts, request_head& out) {
-  // The head ends with an empty line, so there is a byte to look at after each line.
-  while (*p != '\r') {
+  for (;;) {
+    if (p == end) return kCut;
+    if (*p == '\r') break;
     if (fields.size() == bounds.header_count_max) return parse_error::too_many_headers;
     header_field& field = fields.emplace_back();
-    if (const auto e = parse_field(p, end, field); e != parse_error::none) return e;
+    if (const auto e = parse_field<Scan>(p, end, field); e != parse_error::none) return e;
     if (const auto e = take_field(field, facts, out); e != parse_error::none) return e;
   }
-  return end - p == 2 ? parse_error::none : parse_error::bare_cr;
+  if (end - p < 2) return kCut;
+  if (p[1] != '\n') return parse_error::bare_cr;
+  p += 2;
+  return parse_error::none;
 }
 
 parse_error check_together(const head_facts& facts, request_head& out) noexcept {
@@ -239,6 +310,16 @@ parse_error check_together(const head_facts& facts, request_head& out) noexcept 
   if (out.host.data() == nullptr) out.host = facts.host;  // else the absolute target's authority stands
   out.keep_alive = !facts.close && (out.minor >= 1 || facts.keep_alive);
   return parse_error::none;
+}
+
+// On success `p` is behind the head.
+template <class Scan>
+parse_error parse_head(const char*& p, const char* end, const limits& bounds,
+                       std::vector<header_field>& fields, request_head& out) {
+  head_facts facts;
+  if (const auto e = parse_request_line<Scan>(p, end, bounds, out); e != parse_error::none) return e;
+  if (const auto e = parse_fields<Scan>(p, end, bounds, fields, facts, out); e != parse_error::none) return e;
+  return check_together(facts, out);
 }
 
 }  // namespace
@@ -280,19 +361,34 @@ parse_status head_parser::find_end(std::string_view bytes, const limits& bounds)
   return fail(line_start_ == start_ ? parse_error::target_too_long : parse_error::headers_too_large);
 }
 
-parse_status head_parser::parse(std::string_view bytes, const limits& bounds,
-                                std::vector<header_field>& fields, request_head& out) {
-  if (const auto status = find_end(bytes, bounds); status != parse_status::complete) return status;
+// Sets size_ when it finds no error.
+parse_error head_parser::parse_whole(const char* base, const char* end, const limits& bounds,
+                                     std::vector<header_field>& fields, request_head& out) {
   out = request_head();
   fields.clear();
-  head_facts facts;
-  const char* p = bytes.data() + start_;
-  const char* const end = bytes.data() + size_;
-  if (const auto e = parse_request_line(p, end, bounds, out); e != parse_error::none) return fail(e);
-  if (const auto e = parse_fields(p, end, bounds, fields, facts, out); e != parse_error::none) return fail(e);
-  if (const auto e = check_together(facts, out); e != parse_error::none) return fail(e);
+  const char* p = base + start_;
+  const bool scalar = active_scan().level == scan_level::scalar;
+  const parse_error e = scalar ? parse_head<byte_scan>(p, end, bounds, fields, out)
+                               : parse_head<wide_scan>(p, end, bounds, fields, out);
+  if (e != parse_error::none) return e;
+  size_ = static_cast<std::uint32_t>(p - base);
   out.headers = fields;
-  return parse_status::complete;
+  return e;
+}
+
+parse_status head_parser::parse(std::string_view bytes, const limits& bounds,
+                                std::vector<header_field>& fields, request_head& out) {
+  // Nearly every head is there at once and right, and then one pass is enough. An error seen before the end
+  // of the head is known is not final: which error is told must not depend on how much has arrived.
+  if (scanned_ == 0) {
+    const std::size_t window = std::min<std::size_t>(bytes.size(), bounds.header_bytes_max);
+    if (parse_whole(bytes.data(), bytes.data() + window, bounds, fields, out) == parse_error::none) {
+      return parse_status::complete;
+    }
+  }
+  if (const auto status = find_end(bytes, bounds); status != parse_status::complete) return status;
+  const parse_error e = parse_whole(bytes.data(), bytes.data() + size_, bounds, fields, out);
+  return e == parse_error::none ? parse_status::complete : fail(e);
 }
 
 }  // namespace syncline::net::http

@@ -2,8 +2,9 @@
 //
 // Use it for requests only. It refuses every form that two servers could read differently (docs/http.md has
 // the table), because those are what request smuggling is made of; it never repairs. Thread: a value of one
-// connection. Bound: the limits it is given; a byte is scanned for the end of the head once, however the head
-// arrives, and parsed once when the head is complete. Failure: parse() returns `failed` and error() says why;
+// connection. Bound: the limits it is given. A head that is there at the first call is read in one pass;
+// otherwise each byte is scanned for the end of the head once, however it arrives, and parsed once more when
+// the head is complete. Failure: parse() returns `failed` and error() says why;
 // the connection answers with describe(error()) and closes.
 //
 // Invariants
@@ -73,6 +74,8 @@ class head_parser {
   void reset() noexcept { *this = head_parser(); }
 
  private:
+  [[nodiscard]] parse_error parse_whole(const char* base, const char* end, const limits& bounds,
+                                        std::vector<header_field>& fields, request_head& out);
   [[nodiscard]] parse_status find_end(std::string_view bytes, const limits& bounds) noexcept;
   [[nodiscard]] parse_status fail(parse_error e) noexcept {
     error_ = e;

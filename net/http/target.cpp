@@ -1,6 +1,10 @@
 #include "net/http/target.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
+#include <array>
 
 #include "net/http/characters.h"
 
@@ -8,19 +12,25 @@ namespace syncline::net::http {
 
 namespace {
 
+// An IPv6 address; RFC 3986 also has room for later versions of IP, of which there are none.
 bool valid_ip_literal(std::string_view text) noexcept {
-  return text.size() >= 2 && std::all_of(text.begin(), text.end(),
-                                         [](char c) { return is_hex_digit(c) || c == ':' || c == '.'; });
+  std::array<char, INET6_ADDRSTRLEN> terminated{};
+  if (text.size() >= terminated.size()) return false;
+  text.copy(terminated.data(), text.size());
+  in6_addr address;
+  return ::inet_pton(AF_INET6, terminated.data(), &address) == 1;
 }
 
-bool valid_host_name(std::string_view text) noexcept {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (is_host_char(text[i])) continue;
-    if (text[i] != '%' || i + 2 >= text.size() || !is_hex_digit(text[i + 1]) || !is_hex_digit(text[i + 2]))
-      return false;
-    i += 2;
+// Where the name at the front of `text` ends; percent-encoding is part of it.
+std::size_t host_name_end(std::string_view text) noexcept {
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  for (;;) {
+    while (p != end && is_host_char(*p)) ++p;
+    if (end - p < 3 || *p != '%' || !is_hex_digit(p[1]) || !is_hex_digit(p[2])) break;
+    p += 3;
   }
-  return !text.empty();
+  return static_cast<std::size_t>(p - text.data());
 }
 
 bool valid_port(std::string_view text) noexcept {
@@ -59,19 +69,20 @@ bool valid_authority(std::string_view text) noexcept {
     const std::size_t close = text.find(']');
     if (close == std::string_view::npos || !valid_ip_literal(text.substr(1, close - 1))) return false;
     port = text.substr(close + 1);
-    if (!port.empty() && port.front() != ':') return false;
   } else {
-    const std::size_t colon = text.find(':');
-    if (!valid_host_name(text.substr(0, colon))) return false;
-    if (colon != std::string_view::npos) port = text.substr(colon);
+    const std::size_t end = host_name_end(text);
+    if (end == 0) return false;
+    port = text.substr(end);
   }
-  return port.empty() || valid_port(port.substr(1));
+  return port.empty() || (port.front() == ':' && valid_port(port.substr(1)));
 }
 
 parse_error split_target(request_head& out) noexcept {
   const std::string_view target = out.target;
   if (out.method_text == "CONNECT") {
-    const bool authority_form = target.find(':') != std::string_view::npos && valid_authority(target);
+    // RFC 9110 section 9.3.6: the port must be there; only then the last byte is one of its digits.
+    const bool authority_form =
+        target.rfind(':') != std::string_view::npos && is_digit(target.back()) && valid_authority(target);
     return authority_form ? parse_error::connect : parse_error::bad_target;
   }
   if (target.front() == '/') {

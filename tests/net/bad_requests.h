@@ -58,6 +58,7 @@ inline std::vector<bad_request> framing_errors() {
        bad_header_value},
       {"EncodingGzipThenChunked", with_header("Transfer-Encoding: gzip, chunked\r\n"),
        unknown_transfer_encoding},
+      {"EncodingNoCoding", with_header("Transfer-Encoding: gz ip, chunked\r\n"), bad_transfer_encoding},
       {"EncodingInHttp10", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
        encoding_in_http_1_0},
       {"NameSpaceBeforeColon", with_header("Content-Length : 4\r\n"), bad_header_name},
@@ -87,6 +88,7 @@ inline std::vector<bad_request> line_errors() {
   return {
       {"TwoEmptyLinesFirst", "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", bad_request_line},
       {"SpaceFirst", with_line(" GET / HTTP/1.1"), bad_method},
+      {"MethodEmpty", with_line(" / HTTP/1.1"), bad_method},
       {"MethodInvalid", with_line("G(T / HTTP/1.1"), bad_method},
       {"MethodTooLong", with_line("GGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGG / HTTP/1.1"), bad_method},
       {"TlsHello", std::string("\x16\x03\x01\x02\x00\x01", 6), bad_method},
@@ -111,6 +113,8 @@ inline std::vector<bad_request> line_errors() {
       {"AbsoluteEmptyHost", with_line("GET http:///x HTTP/1.1"), bad_target},
       {"Connect", with_line("CONNECT a:80 HTTP/1.1"), connect},
       {"ConnectPath", with_line("CONNECT /a HTTP/1.1"), bad_target},
+      {"ConnectNoPort", with_line("CONNECT a HTTP/1.1"), bad_target},
+      {"ConnectEmptyPort", with_line("CONNECT a: HTTP/1.1"), bad_target},
       {"HostMissing", "GET / HTTP/1.1\r\nX: y\r\n\r\n", missing_host},
       {"HostTwice", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", duplicate_host},
       {"HostEmpty", "GET / HTTP/1.1\r\nHost:\r\n\r\n", bad_host},
@@ -120,6 +124,8 @@ inline std::vector<bad_request> line_errors() {
       {"HostPortText", "GET / HTTP/1.1\r\nHost: a:x\r\n\r\n", bad_host},
       {"HostPortTooLarge", "GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", bad_host},
       {"HostBrackets", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", bad_host},
+      {"HostNoAddress", "GET / HTTP/1.1\r\nHost: [1::2::3]\r\n\r\n", bad_host},
+      {"HostLaterAddress", "GET / HTTP/1.1\r\nHost: [v1.a]\r\n\r\n", bad_host},
       {"ExpectOther", with_header("Expect: 200-ok\r\n"), unknown_expectation},
   };
 }
