@@ -25,8 +25,8 @@ struct sync_options {
   std::uint32_t page_rows_max = 1000;
   std::uint32_t page_bytes_max = 128 * 1024;
   std::uint32_t keep_alive_s = 15;
-  std::uint32_t streams_max = 20000;  // at once, over all cores: 503 beyond
-  std::uint32_t parts_max = 64;       // scopes times resources of one stream
+  std::uint32_t streams_max = 20000;                   // at once, over all cores: 503 beyond
+  std::uint32_t parts_max = 64;                        // scopes times resources of one stream
   std::uint64_t deflate_bytes_max = 64 * 1024 * 1024;  // of gzip streams: stored instead beyond
 };
 

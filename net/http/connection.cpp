@@ -307,6 +307,7 @@ connection::verdict connection::linger() {
 connection::verdict connection::close() noexcept {
   phase_ = phase::closed;
   timer_.disarm();
+  part_.unwatch(socket_.descriptor());
   socket_.close();
   if (ws_ != nullptr) {
     ws_->in.clear();
