@@ -70,6 +70,9 @@ core::loop::loop(core& on)
   tasks_gauge = perf::metrics::add_gauge_callback(
       "syncline_core_tasks", "Root tasks that have not ended.", {{"core", std::to_string(on.id())}},
       [&on] { return static_cast<double>(on.tasks_in_flight()); });
+  // Waiting once gives Asio's queue of timers its memory now: wake_at() is called where nothing may throw.
+  kernel_timer->expires_at(steady_time::max());
+  kernel_timer->async_wait([](const boost::system::error_code&) {});
 }
 
 core::loop::~loop() {

@@ -44,7 +44,8 @@ class poller {
   void stop();
   // In, out and hang-up, edge-triggered. False when the kernel refuses.
   [[nodiscard]] bool add(int descriptor, poll_target& target) noexcept;
-  // Only for descriptors that others share: closing the last copy removes it by itself.
+  // Before a descriptor is closed. The kernel forgets it by itself only with its last copy, and a process
+  // that was forked a moment ago still has one: then events would come for a target that is gone.
   void remove(int descriptor) noexcept;
 
  private:

@@ -61,6 +61,7 @@ void connection::drive() noexcept {
     if (advance() == verdict::run_task) start_task();
   } catch (const std::bad_alloc&) {
     perf::log_error("a connection was closed for lack of memory");
+    phase_ = phase::head;  // a task that could not be started will not come back
     abort();
   }
 }
@@ -307,6 +308,7 @@ connection::verdict connection::linger() {
 connection::verdict connection::close() noexcept {
   phase_ = phase::closed;
   timer_.disarm();
+  part_.unwatch(socket_.descriptor());
   socket_.close();
   if (ws_ != nullptr) {
     ws_->in.clear();

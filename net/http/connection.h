@@ -95,6 +95,7 @@ class connection final : public exchange, public poll_target {
                                   std::size_t more_room);
   [[nodiscard]] bool body_can_be_left() const noexcept;
   void answer_for_handler(bool threw);
+  void give_up_answer() noexcept;
 
   // connection_task.cpp
   void start_task();

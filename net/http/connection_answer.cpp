@@ -58,20 +58,35 @@ bool connection::start_answer(const response_head& head, body_framing framing, s
   return true;
 }
 
+// A handler's try_answer is noexcept, so want of memory must not come out of what it calls.
+void connection::give_up_answer() noexcept {
+  perf::log_error("a connection was closed for lack of memory");
+  ws_->answered = ws_->ended = true;
+  socket_.set_peer_gone();  // finish_request() closes
+}
+
 void connection::answer(const response_head& head, std::string_view body) {
-  if (!body_can_be_left()) close_after_ = true;
-  if (!start_answer(head, body_framing::length, body.size(), body.size())) return;
-  if (!ws_->without_body) ws_->out.append(body);
-  ws_->ended = true;
+  try {
+    if (!body_can_be_left()) close_after_ = true;
+    if (!start_answer(head, body_framing::length, body.size(), body.size())) return;
+    if (!ws_->without_body) ws_->out.append(body);
+    ws_->ended = true;
+  } catch (const std::bad_alloc&) {
+    give_up_answer();
+  }
 }
 
 void connection::answer(const response_head& head, shared_bytes body) {
   const std::size_t size = body == nullptr ? 0 : body->size();
   if (size <= kCopyBytesMax) return answer(head, size == 0 ? std::string_view() : std::string_view(*body));
-  if (!body_can_be_left()) close_after_ = true;
-  if (!start_answer(head, body_framing::length, size, 0)) return;
-  if (!ws_->without_body) ws_->out.append(std::move(body));
-  ws_->ended = true;
+  try {
+    if (!body_can_be_left()) close_after_ = true;
+    if (!start_answer(head, body_framing::length, size, 0)) return;
+    if (!ws_->without_body) ws_->out.append(std::move(body));
+    ws_->ended = true;
+  } catch (const std::bad_alloc&) {
+    give_up_answer();
+  }
 }
 
 void connection::begin(const response_head& head) {
@@ -109,8 +124,7 @@ void connection::answer_for_handler(bool threw) {
   if (!threw) {
     switch (w.body_failed) {
       case body_problem::gone:
-        socket_.set_peer_gone();
-        return;
+        return;  // no answer; those before it are still sent to a peer that only shut its side down
       case body_problem::too_large:
         what = problem{
             413, "/problems/body-too-large", "Content Too Large", "The request body is over its limit.", {},

@@ -4,7 +4,10 @@
 #include <array>
 #include <span>
 
+#include <new>
+
 #include "net/http/connection.h"
+#include "perf/log.h"
 
 namespace syncline::net::http {
 
@@ -100,8 +103,12 @@ void connection::on_deadline() noexcept {
   if (phase_ == phase::handshake)
     part_.counts().tls_failures[static_cast<std::size_t>(tls_failure::timeout)].add();
   if (deadline_kind_ == timeout_kind::header && ws_ != nullptr) {
-    static_cast<void>(refuse(408, "header-timeout", "The request head did not arrive in time."));
-    return drive();
+    try {
+      static_cast<void>(refuse(408, "header-timeout", "The request head did not arrive in time."));
+      return drive();
+    } catch (const std::bad_alloc&) {
+      perf::log_error("a connection was closed for lack of memory");
+    }
   }
   abort();
 }

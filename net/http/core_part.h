@@ -75,6 +75,7 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   [[nodiscard]] std::unique_ptr<workspace> take_shared();
   void give_back(std::unique_ptr<workspace> unused) noexcept;
 
+  void unwatch(int descriptor) noexcept { poll_.remove(descriptor); }  // before it is closed
   void run_later(connection& c);  // advance() again after others had their turn
   // One more step of a handshake in this turn?
   [[nodiscard]] bool may_shake_hands() noexcept {
