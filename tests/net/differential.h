@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "net/core/byte_buffer.h"
 #include "net/http/body_source.h"
-#include "net/http/byte_buffer.h"
 #include "net/http/parser.h"
 #include "tests/net/reference_parser.h"
 

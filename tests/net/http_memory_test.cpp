@@ -1,67 +1,15 @@
 // A server that gets no memory closes the connections it cannot serve, and lives.
 //
-// operator new fails for the cores while `failing` says so, every n-th call or all of them. The server runs
-// in a process of its own, so that one that would die takes no other test with it.
+// operator new fails on the cores, every n-th call or all of them (watched_memory.h). The server runs in a
+// process of its own, so that one that would die takes no other test with it.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdio>
 #include <cstdlib>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "tests/net/scripted_server.h"
-
-namespace {
-
-std::atomic<unsigned> failing_every{0};  // 0: none, 1: all, n: every n-th
-std::atomic<std::uint64_t> asked{0}, failed{0};
-
-bool fails_now() noexcept {
-  const unsigned every = failing_every.load(std::memory_order_relaxed);
-  if (every == 0 || syncline::net::core::current() == nullptr) return false;
-  if (asked.fetch_add(1, std::memory_order_relaxed) % every != 0) return false;
-  failed.fetch_add(1, std::memory_order_relaxed);
-  return true;
-}
-
-}  // namespace
-
-// Every form, since a sanitizer has its own of each and would see a mismatch. Not inlined: where only one of
-// a pair is, the compiler sees one too.
-[[gnu::noinline]] void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
-  return fails_now() ? nullptr : std::malloc(n == 0 ? 1 : n);
-}
-[[gnu::noinline]] void* operator new(std::size_t n) {
-  void* const out = operator new(n, std::nothrow);
-  if (out == nullptr) throw std::bad_alloc();
-  return out;
-}
-[[gnu::noinline]] void* operator new[](std::size_t n) {
-  return operator new(n);
-}
-[[gnu::noinline]] void* operator new[](std::size_t n, const std::nothrow_t&) noexcept {
-  return operator new(n, std::nothrow);
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept {
-  std::free(p);
-}
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept {
-  std::free(p);
-}
-[[gnu::noinline]] void operator delete(void* p, const std::nothrow_t&) noexcept {
-  std::free(p);
-}
-[[gnu::noinline]] void operator delete[](void* p) noexcept {
-  std::free(p);
-}
-[[gnu::noinline]] void operator delete[](void* p, std::size_t) noexcept {
-  std::free(p);
-}
-[[gnu::noinline]] void operator delete[](void* p, const std::nothrow_t&) noexcept {
-  std::free(p);
-}
+#include "tests/net/watched_memory.h"
 
 namespace syncline::net::http {
 namespace {
@@ -97,7 +45,7 @@ int serve_without_memory(unsigned every) {
   options.limit.header_timeout_ms = options.limit.idle_timeout_ms = 50;  // deadlines need memory too
   scripted_server s(options);
   if (s.connect().ask(get("/fast")).status != 200) return 2;
-  failing_every = every;
+  syncline::testing::memory::fail_on_cores(every);
   for (int round = 0; round < 30; ++round) {
     for (const std::string& bytes : requests()) {
       raw_client c = s.connect();
@@ -109,10 +57,8 @@ int serve_without_memory(unsigned every) {
     late.send("GET /fast HTTP/1.1\r\nHo");
     late.receive_all();
   }
-  failing_every = 0;
-  std::fprintf(stderr, "%llu of %llu allocations failed\n", static_cast<unsigned long long>(failed.load()),
-               static_cast<unsigned long long>(asked.load()));
-  if (failed == 0) return 3;
+  syncline::testing::memory::fail_on_cores(0);
+  if (syncline::testing::memory::failed() == 0) return 3;
   if (!eventually([&] { return s.serves.connections() == 0; })) return 4;
   for (const std::string path : {"/fast", "/slow"}) {
     if (s.connect().ask(get(path)).status != 200) return 5;
