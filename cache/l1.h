@@ -35,7 +35,8 @@ namespace syncline::cache {
 // `found` false is a negative entry: the row does not exist.
 struct value {
   std::string body;
-  std::string etag;           // with quotes, ready to send
+  std::string gzip;           // the body compressed; empty where that does not pay
+  std::string etag;           // of the body; with quotes, ready to send
   std::int64_t position = 0;  // feed position of the snapshot it was read in
   bool found = true;
 };

@@ -25,7 +25,8 @@ std::size_t l1_store::cost(std::string_view key, const value& what) noexcept {
   constexpr std::size_t kNode = sizeof(key_text) + sizeof(entry) + 3 * sizeof(void*);
   constexpr std::size_t kShared = sizeof(value) + 2 * sizeof(void*);
   constexpr std::size_t kRounding = 4 * 16;
-  return kNode + kShared + kRounding + key.size() + what.body.capacity() + what.etag.capacity();
+  return kNode + kShared + kRounding + key.size() + what.body.capacity() + what.gzip.capacity() +
+         what.etag.capacity();
 }
 
 const value_ptr* l1_store::find(key_view key) noexcept {

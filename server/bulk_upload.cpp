@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "net/core/turn.h"
 #include "perf/metrics.h"
 #include "server/idempotency.h"
 #include "server/problems.h"
@@ -37,20 +38,6 @@ struct counted_upload {
   ~counted_upload() { figures().in_flight.add(-1); }
   counted_upload(const counted_upload&) = delete;
   counted_upload& operator=(const counted_upload&) = delete;
-};
-
-// Gives the core its turn when this task has held it for a millisecond.
-class turn {
- public:
-  [[nodiscard]] net::task<void> give_way() {
-    if (steady_clock::now() - began_ < milliseconds(1)) co_return;
-    co_await net::yield_core();
-    began_ = steady_clock::now();
-  }
-  void restart() { began_ = steady_clock::now(); }
-
- private:
-  steady_clock::time_point began_ = steady_clock::now();
 };
 
 // The types are those of docs/api.md, with bad-body for what is no gzip, no chunks or no CSV.
@@ -171,7 +158,7 @@ net::task<net::result<bool>> bulk_session::recall() {
 }
 
 net::task<net::result<void>> bulk_session::run_straight() {
-  turn mine;
+  net::turn mine;
   for (;;) {
     const auto got = reader_->fill(batch_, kRowsBeforePause);
     if (!resume_checked_ && reader_->lines() >= resume_line_) {
@@ -343,7 +330,7 @@ net::task<net::result<void>> bulk_session::spool_and_check(bool& all_good) {
   if (!**made) co_return (*made)->error();
   spool_ = std::make_shared<spool_file>(std::move(***made));
 
-  turn mine;
+  net::turn mine;
   for (;;) {
     const auto got = reader_->fill(batch_, kRowsBeforePause);
     if (got == bulk_reader::got::bad_header)

@@ -50,6 +50,19 @@ class entity_tags {
   bool malformed_ = false;
 };
 
+std::string without_mark(std::string_view tag) {
+  if (!tag.ends_with(kGzipTagEnd)) return std::string(tag);
+  tag.remove_suffix(kGzipTagEnd.size());
+  return std::string(tag).append("\"");
+}
+
+bool names_row(std::string_view tag, std::string_view etag) noexcept {
+  if (tag == etag) return true;
+  if (!tag.ends_with(kGzipTagEnd) || etag.empty()) return false;
+  tag.remove_suffix(kGzipTagEnd.size());
+  return tag == etag.substr(0, etag.size() - 1);
+}
+
 net::result<void> read_field(std::string_view value, bool strong, bool& any_row,
                              std::vector<std::string>& tags) {
   entity_tags list(value);
@@ -59,9 +72,9 @@ net::result<void> read_field(std::string_view value, bool strong, bool& any_row,
     if (tag == "*") {
       any_row = true;
     } else if (weak && strong) {
-      tags.push_back("W/" + std::string(tag));
+      tags.push_back("W/" + without_mark(tag));
     } else {
-      tags.emplace_back(tag);
+      tags.push_back(without_mark(tag));
     }
   }
   if (list.malformed() || (!any_row && tags.empty())) {
@@ -79,7 +92,7 @@ bool not_modified(const net::http::request_head& head, std::string_view etag) no
     std::string_view tag;
     bool weak = false;
     while (list.next(tag, weak)) {
-      if (tag == "*" || tag == etag) return true;
+      if (tag == "*" || names_row(tag, etag)) return true;
     }
   }
   return false;

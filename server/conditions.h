@@ -4,6 +4,7 @@
 // field that is no `*` and no list of entity tags.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "net/core/error.h"
@@ -11,6 +12,10 @@
 #include "storage/store.h"
 
 namespace syncline::server {
+
+// A compressed answer is another representation, so its ETag has a mark inside the quotes (RFC 9110 section
+// 8.8.3.3). Conditions are about the row: the mark is taken off what clients send.
+inline constexpr std::string_view kGzipTagEnd = "-gz\"";
 
 // True when If-None-Match names `etag` (weak comparison) or is `*`: a GET then answers 304. Allocates
 // nothing; a malformed field matches nothing.

@@ -45,6 +45,7 @@ struct rest_options {
   std::uint32_t ids_max = 1000;
   std::uint32_t request_timeout_ms = 10000;
   std::uint32_t write_body_bytes_max = 1024 * 1024;
+  std::uint32_t gzip_bytes_min = 1024;  // 0: never
 };
 
 struct config {

@@ -171,6 +171,8 @@ const setting kSettings[] = {
      "Deadline of a read or single write; then 504."},
     {"rest.write_body_bytes_max", at<&config::rest, &rest_options::write_body_bytes_max>, 256, kGiB, {}, "bytes",
      "Body of a single write."},
+    {"rest.gzip_bytes_min", at<&config::rest, &rest_options::gzip_bytes_min>, 0, kGiB, {}, "bytes",
+     "Smaller answers are never compressed; 0: none is."},
 };
 // clang-format on
 

@@ -169,7 +169,7 @@ net::task<void> answer_merges(const services& with, net::http::exchange& x, cons
     append_document(*all, i, body);
   }
   body.append("],\"missing\":[").append(missing).append("]}");
-  answer_json(x, std::move(body), all->position);
+  co_await answer_json(with, x, std::move(body), all->position);
 }
 
 net::task<void> read_merge(const services& with, net::http::exchange& x, const storage::merge& what,
@@ -186,7 +186,7 @@ net::task<void> read_merge(const services& with, net::http::exchange& x, const s
   if (!all->exists.front()) co_return answer_not_found(x, "there is no row with this key");
   std::string body;
   append_document(*all, 0, body);
-  answer_json(x, std::move(body), all->position);
+  co_await answer_json(with, x, std::move(body), all->position);
 }
 
 }  // namespace syncline::server

@@ -3,8 +3,13 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <functional>
 
+#include "net/core/blocking_threads.h"
+#include "net/core/gzip_bytes.h"
+#include "server/accept_encoding.h"
 #include "server/conditions.h"
+#include "server/config.h"
 #include "server/problems.h"
 #include "storage/row_json.h"
 
@@ -18,15 +23,25 @@ constexpr std::string_view kJson = "application/json";
 // `Cache-Control: no-cache` lets a client keep the answer but ask each time, which the ETag makes cheap.
 constexpr std::string_view kFixedLines = "Cache-Control: private, no-cache\r\n";
 
+// How an answer is compressed: not at all and never, not for this client, or with gzip.
+enum class coding : std::uint8_t { none, plain_of_two, gzip };
+
 class header_lines {
  public:
-  header_lines(std::string_view etag, std::int64_t position) noexcept {
+  header_lines(std::string_view etag, std::int64_t position, coding form = coding::none) noexcept {
     put(kFixedLines);
     if (etag.size() <= 64) {
       put("ETag: ");
-      put(etag);
+      if (form == coding::gzip && etag.ends_with('"')) {
+        put(etag.substr(0, etag.size() - 1));
+        put(kGzipTagEnd);
+      } else {
+        put(etag);
+      }
       put("\r\n");
     }
+    if (form != coding::none) put("Vary: Accept-Encoding\r\n");
+    if (form == coding::gzip) put("Content-Encoding: gzip\r\n");
     put("Syncline-Position: ");
     const auto end = std::to_chars(text_.data() + size_, text_.data() + text_.size(), position).ptr;
     size_ = static_cast<std::size_t>(end - text_.data());
@@ -39,7 +54,8 @@ class header_lines {
     std::memcpy(text_.data() + size_, piece.data(), piece.size());
     size_ += piece.size();
   }
-  std::array<char, 256> text_;  // the longest: 34 fixed, 6 + 64 + 2 of the ETag, 19 + 20 + 2 of the position
+  // The longest: 34 fixed, 6 + 64 + 3 + 2 of the ETag, 23 + 24 of the coding, 19 + 20 + 2 of the position.
+  std::array<char, 256> text_;
   std::size_t size_ = 0;
 };
 
@@ -47,31 +63,57 @@ net::http::response_head head_of(int status, std::string_view lines) noexcept {
   return {.status = status, .content_type = status == 304 ? std::string_view() : kJson, .headers = lines};
 }
 
+bool takes_gzip(const net::http::exchange& x) noexcept {
+  return accepts_gzip(x.head().header("accept-encoding"));
+}
+
+// Empty when it does not pay, or when no thread is free for a large one.
+net::task<std::string> compressed(const services& with, net::request_context& context,
+                                  std::shared_ptr<const std::string> body) {
+  if (body->size() <= net::kGzipInlineBytesMax || with.threads == nullptr) co_return net::gzip_bytes(*body);
+  auto packed = std::make_shared<std::string>();
+  std::function<void()> job = [packed, body] { *packed = net::gzip_bytes(*body); };
+  auto ran = co_await with.threads->run(context, std::move(job));
+  if (!ran) co_return std::string();  // the job may still run: the text is its own now
+  co_return std::move(*packed);
+}
+
 }  // namespace
 
 void answer_cached(net::http::exchange& x, const cache::value_ptr& row, std::int64_t position) {
   if (!row->found) return answer_not_found(x, "there is no row with this key");
-  const header_lines lines(row->etag, position);
+  const bool packed = !row->gzip.empty() && takes_gzip(x);
+  const coding form = packed ? coding::gzip : row->gzip.empty() ? coding::none : coding::plain_of_two;
+  const header_lines lines(row->etag, position, form);
   if (not_modified(x.head(), row->etag)) return x.answer(head_of(304, lines.text()), std::string_view());
-  if (row->body.size() <= kCopiedBytesMax) {
-    return x.answer(head_of(200, lines.text()), std::string_view(row->body));
-  }
-  net::http::shared_bytes body(row, &row->body);
-  x.answer(head_of(200, lines.text()), std::move(body));
+  const std::string& body = packed ? row->gzip : row->body;
+  if (body.size() <= kCopiedBytesMax) return x.answer(head_of(200, lines.text()), std::string_view(body));
+  net::http::shared_bytes shared(row, &body);
+  x.answer(head_of(200, lines.text()), std::move(shared));
 }
 
-void answer_json(net::http::exchange& x, std::string body, std::int64_t position, std::string_view links) {
+net::task<void> answer_json(const services& with, net::http::exchange& x, std::string body,
+                            std::int64_t position, std::string links) {
   const std::string etag = storage::etag_of(body);
-  const header_lines lines(etag, position);
-  std::string with_links;
-  std::string_view headers = lines.text();
-  if (!links.empty()) {
-    with_links.append(headers).append("Link: ").append(links).append("\r\n");
-    headers = with_links;
+  const bool known = not_modified(x.head(), etag);
+  const std::uint32_t least = with.settings == nullptr ? 0 : with.settings->rest.gzip_bytes_min;
+  const bool may_pack = least != 0 && body.size() >= least;
+  auto shared = std::make_shared<const std::string>(std::move(body));
+  coding form = may_pack ? coding::plain_of_two : coding::none;
+  if (may_pack && takes_gzip(x) && known) {
+    form = coding::gzip;  // what was sent before
+  } else if (may_pack && takes_gzip(x)) {
+    auto packed = co_await compressed(with, x.context(), shared);
+    if (!packed.empty()) {
+      form = coding::gzip;
+      shared = std::make_shared<const std::string>(std::move(packed));
+    }
   }
-  if (not_modified(x.head(), etag)) return x.answer(head_of(304, headers), std::string_view());
-  if (body.size() <= kCopiedBytesMax) return x.answer(head_of(200, headers), std::string_view(body));
-  x.answer(head_of(200, headers), std::make_shared<const std::string>(std::move(body)));
+  const header_lines lines(etag, position, form);
+  std::string headers(lines.text());
+  if (!links.empty()) headers.append("Link: ").append(links).append("\r\n");
+  if (known) co_return x.answer(head_of(304, headers), std::string_view());
+  x.answer(head_of(200, headers), std::move(shared));
 }
 
 void answer_written(net::http::exchange& x, int status, std::string_view row, std::int64_t position,

@@ -78,7 +78,8 @@ net::task<void> answer_ids_cached(const services& with, net::http::exchange& x, 
   for (const std::string& key : keys) l1_keys.push_back(l1_key(of, key));
   auto values = co_await with.l1->get_many(x.context(), std::move(l1_keys), *with.row_loader);
   if (!values) co_return answer_error(x, values.error());
-  answer_json(x, rows_with_missing(of, keys, *values), position);
+  auto body = rows_with_missing(of, keys, *values);
+  co_await answer_json(with, x, std::move(body), position);
 }
 
 net::task<void> answer_ids(const services& with, net::http::exchange& x, const storage::resource& of,
@@ -89,7 +90,8 @@ net::task<void> answer_ids(const services& with, net::http::exchange& x, const s
   }
   auto read = co_await with.store->get(x.context(), of, std::move(options.what), std::move(keys));
   if (!read) co_return answer_error(x, read.error());
-  answer_json(x, rows_with_missing(of, *read), read->position);
+  auto body = rows_with_missing(of, *read);
+  co_await answer_json(with, x, std::move(body), read->position);
 }
 
 // Where the page begins; only one of `after`, `before` and `last` may say so.
@@ -160,8 +162,8 @@ net::task<void> answer_page(const services& with, net::http::exchange& x, query 
   begin_rows(body, page->bytes.size() + page->slices.size());
   for (const auto& slice : page->slices) add_row(body, page->json(slice));
   body.append("]}");
-  const std::string links = page_links(path, asked, from, *page);
-  answer_json(x, std::move(body), page->position, links);
+  std::string links = page_links(path, asked, from, *page);
+  co_await answer_json(with, x, std::move(body), page->position, std::move(links));
 }
 
 // Parameters that make no sense beside `ids`, so that none is silently ignored.
@@ -234,7 +236,7 @@ net::task<void> read_row(const services& with, net::http::exchange& x, const sto
   if (read->slices.empty() || !read->slices.front().found)
     co_return answer_not_found(x, "there is no row with this key");
   std::string body(read->json(read->slices.front()));
-  answer_json(x, std::move(body), read->position);
+  co_await answer_json(with, x, std::move(body), read->position);
 }
 
 net::task<void> list_rows(const services& with, net::http::exchange& x, const storage::resource& of) {

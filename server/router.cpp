@@ -116,7 +116,8 @@ net::task<void> nothing_left_to_do() {
 
 }  // namespace
 
-router::router(const services& with) : loader_(*with.store, *with.resources), with_(with) {
+router::router(const services& with)
+    : loader_(*with.store, *with.resources, with.threads, with.settings->rest.gzip_bytes_min), with_(with) {
   with_.row_loader = &loader_;
   with_.in_progress = &in_progress_;
 }

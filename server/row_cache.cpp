@@ -1,7 +1,10 @@
 #include "server/row_cache.h"
 
 #include <algorithm>
+#include <functional>
 
+#include "net/core/gzip_bytes.h"
+#include "net/core/turn.h"
 #include "server/feed_hub.h"
 #include "storage/row_json.h"
 
@@ -57,7 +60,7 @@ bool plainly_canonical(const storage::resource& of, std::string_view segment) no
   return true;
 }
 
-cache::value_ptr value_of(const storage::rows& read, const storage::row_slice& slice) {
+std::shared_ptr<cache::value> value_of(const storage::rows& read, const storage::row_slice& slice) {
   auto made = std::make_shared<cache::value>();
   made->position = read.position;
   made->found = slice.found;
@@ -85,6 +88,18 @@ std::string l1_key(const storage::resource& of, std::string_view canonical) {
   return out;
 }
 
+net::task<void> row_loader::compress(net::request_context& context, cache::value& into) {
+  if (into.body.size() <= net::kGzipInlineBytesMax || threads_ == nullptr) {
+    into.gzip = net::gzip_bytes(into.body);
+    co_return;
+  }
+  // Copies, since a job whose caller gave up still runs.
+  auto packed = std::make_shared<std::string>();
+  std::function<void()> job = [packed, body = into.body] { *packed = net::gzip_bytes(body); };
+  auto ran = co_await threads_->run(context, std::move(job));
+  if (ran) into.gzip = std::move(*packed);
+}
+
 net::task<net::result<std::vector<cache::value_ptr>>> row_loader::load(net::request_context& context,
                                                                        std::vector<std::string> keys) {
   std::vector<cache::value_ptr> values(keys.size());
@@ -105,7 +120,13 @@ net::task<net::result<std::vector<cache::value_ptr>>> row_loader::load(net::requ
     if (!read) co_return read.error();
     if (read->slices.size() != places.size())
       co_return net::error(net::errc::internal, "the store answered another number of rows");
-    for (std::size_t i = 0; i < places.size(); ++i) values[places[i]] = value_of(*read, read->slices[i]);
+    net::turn mine;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      co_await mine.give_way();
+      auto made = value_of(*read, read->slices[i]);
+      if (gzip_bytes_min_ != 0 && made->body.size() >= gzip_bytes_min_) co_await compress(context, *made);
+      values[places[i]] = std::move(made);
+    }
   }
   co_return values;
 }

@@ -4,11 +4,13 @@
 // Failure: that of store::get(), given to those who wait for the load and not kept.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cache/l1.h"
+#include "net/core/blocking_threads.h"
 #include "storage/resource.h"
 #include "storage/store.h"
 
@@ -30,14 +32,20 @@ namespace syncline::server {
 // cores.
 class row_loader final : public cache::batch_loader {
  public:
-  row_loader(storage::store& store, const storage::catalog& resources)
-      : store_(&store), resources_(&resources) {}
+  // Bodies of at least `gzip_bytes_min` (0: none) are stored compressed too, large ones on `threads`.
+  row_loader(storage::store& store, const storage::catalog& resources, net::blocking_threads* threads,
+             std::size_t gzip_bytes_min)
+      : store_(&store), resources_(&resources), threads_(threads), gzip_bytes_min_(gzip_bytes_min) {}
   [[nodiscard]] net::task<net::result<std::vector<cache::value_ptr>>> load(
       net::request_context& context, std::vector<std::string> keys) override;
 
  private:
+  [[nodiscard]] net::task<void> compress(net::request_context& context, cache::value& into);
+
   storage::store* store_;
   const storage::catalog* resources_;
+  net::blocking_threads* threads_;
+  std::size_t gzip_bytes_min_;
 };
 
 }  // namespace syncline::server
