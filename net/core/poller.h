@@ -7,8 +7,8 @@
 // fetched at a time.
 //
 // Invariants
-//  1. A target stays alive from add() until its descriptor is closed and the batch it was seen in has ended
-//  (after_batch).
+//  1. A target stays alive from add() until its descriptor is closed or given to another and the batch it was
+//  seen in has ended (after_batch).
 #pragma once
 
 #include <cstdint>
@@ -44,12 +44,16 @@ class poller {
   void stop();
   // In, out and hang-up, edge-triggered. False when the kernel refuses.
   [[nodiscard]] bool add(int descriptor, poll_target& target) noexcept;
+  // The descriptor's events go to another target from now on; those of the batch in progress still go to the
+  // old one. What is ready is told again.
+  [[nodiscard]] bool change(int descriptor, poll_target& target) noexcept;
   // Only for descriptors that others share: closing the last copy removes it by itself.
   void remove(int descriptor) noexcept;
 
  private:
   static constexpr int kEventsMax = 256;
   struct waiting;
+  [[nodiscard]] bool watch(int how, int descriptor, poll_target& target) noexcept;
   void wait(std::shared_ptr<void> keep);
   void dispatch();
 
