@@ -41,11 +41,19 @@ void poller::stop() {
   if (waiting_ != nullptr) waiting_->watched.cancel();
 }
 
-bool poller::add(int descriptor, poll_target& target) noexcept {
+bool poller::watch(int how, int descriptor, poll_target& target) noexcept {
   epoll_event wanted{};
   wanted.events = static_cast<std::uint32_t>(EPOLLIN) | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   wanted.data.ptr = &target;
-  return ::epoll_ctl(set_, EPOLL_CTL_ADD, descriptor, &wanted) == 0;
+  return ::epoll_ctl(set_, how, descriptor, &wanted) == 0;
+}
+
+bool poller::add(int descriptor, poll_target& target) noexcept {
+  return watch(EPOLL_CTL_ADD, descriptor, target);
+}
+
+bool poller::change(int descriptor, poll_target& target) noexcept {
+  return watch(EPOLL_CTL_MOD, descriptor, target);
 }
 
 void poller::remove(int descriptor) noexcept {

@@ -7,8 +7,8 @@
 // fetched at a time.
 //
 // Invariants
-//  1. A target stays alive from add() until its descriptor is closed and the batch it was seen in has ended
-//  (after_batch).
+//  1. A target stays alive from add() until its descriptor is closed or given to another and the batch it was
+//  seen in has ended (after_batch).
 #pragma once
 
 #include <cstdint>
@@ -44,6 +44,9 @@ class poller {
   void stop();
   // In, out and hang-up, edge-triggered. False when the kernel refuses.
   [[nodiscard]] bool add(int descriptor, poll_target& target) noexcept;
+  // The descriptor's events go to another target from now on; those of the batch in progress still go to the
+  // old one. What is ready is told again.
+  [[nodiscard]] bool change(int descriptor, poll_target& target) noexcept;
   // Before a descriptor is closed. The kernel forgets it by itself only with its last copy, and a process
   // that was forked a moment ago still has one: then events would come for a target that is gone.
   void remove(int descriptor) noexcept;
@@ -51,6 +54,7 @@ class poller {
  private:
   static constexpr int kEventsMax = 256;
   struct waiting;
+  [[nodiscard]] bool watch(int how, int descriptor, poll_target& target) noexcept;
   void wait(std::shared_ptr<void> keep);
   void dispatch();
 

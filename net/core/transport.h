@@ -41,7 +41,17 @@ class transport final {
         writable_(other.writable_),
         peer_done_(other.peer_done_),
         peer_gone_(other.peer_gone_) {}
-  transport& operator=(transport&&) = delete;
+  transport& operator=(transport&& other) noexcept {
+    if (this == &other) return *this;
+    close();
+    tls_ = std::move(other.tls_);
+    descriptor_ = std::exchange(other.descriptor_, -1);
+    readable_ = other.readable_;
+    writable_ = other.writable_;
+    peer_done_ = other.peer_done_;
+    peer_gone_ = other.peer_gone_;
+    return *this;
+  }
 
   // True: a read may give something, a write may be taken.
   [[nodiscard]] bool readable() const noexcept { return readable_; }

@@ -98,6 +98,9 @@ connection::verdict connection::advance() {
       case phase::skip_body:
         v = skip_body();
         break;
+      case phase::upgrade:
+        v = hand_over();
+        break;
       case phase::closing:
         v = finish_closing();
         break;
@@ -230,6 +233,10 @@ connection::verdict connection::finish_request() {
   workspace& w = *ws_;
   record();
   if (socket_.peer_gone()) return close();
+  if (w.next != nullptr) {
+    phase_ = phase::upgrade;
+    return verdict::go_on;
+  }
   if (!w.ended) close_after_ = true;  // a stream that was broken off ends without its last chunk
   if (close_after_) {
     phase_ = phase::closing;
@@ -305,20 +312,37 @@ connection::verdict connection::linger() {
   return verdict::wait;
 }
 
+// After "101" and all answers before it: the socket, with what came behind the request, is another's.
+connection::verdict connection::hand_over() {
+  const io sent = send_pending();
+  if (sent == io::failed) return close();
+  if (sent == io::blocked) return wait_to_write();
+  workspace& w = *ws_;
+  w.body.finish(w.in);
+  phase_ = phase::closed;
+  part_.hand_over(*this, std::move(w.next), std::move(socket_), {w.in.data(), w.in.size()});
+  end_here();
+  return verdict::closed;
+}
+
 connection::verdict connection::close() noexcept {
   phase_ = phase::closed;
-  timer_.disarm();
   part_.unwatch(socket_.descriptor());
   socket_.close();
-  if (ws_ != nullptr) {
-    ws_->in.clear();
-    ws_->out.clear();
-    ws_->parser.reset();
-    if (owned_ != nullptr) part_.give_back(std::move(owned_));
-    ws_ = nullptr;
-  }
+  end_here();
   part_.bury(*this);
   return verdict::closed;
+}
+
+void connection::end_here() noexcept {
+  timer_.disarm();
+  if (ws_ == nullptr) return;
+  ws_->in.clear();
+  ws_->out.clear();
+  ws_->parser.reset();
+  ws_->next.reset();
+  if (owned_ != nullptr) part_.give_back(std::move(owned_));
+  ws_ = nullptr;
 }
 
 connection::verdict connection::refuse(int status, std::string_view label, std::string_view detail) {

@@ -55,13 +55,15 @@ class connection final : public exchange, public poll_target {
   [[nodiscard]] task<result<void>> write(std::string_view piece) override;
   [[nodiscard]] task<result<void>> flush() override;
   void end() override;
+  [[nodiscard]] result<void> upgrade(std::string_view header_lines,
+                                     std::unique_ptr<net::hosted_socket> next) override;
   void set_route(std::string_view route) noexcept override { ws_->route = route; }
   [[nodiscard]] bool answered() const noexcept override { return ws_->answered; }
   [[nodiscard]] bool draining() const noexcept override { return part_.draining(); }
 
  private:
   friend class core_part;
-  enum class phase : std::uint8_t { handshake, head, task, skip_body, closing, linger, closed };
+  enum class phase : std::uint8_t { handshake, head, task, skip_body, upgrade, closing, linger, closed };
   enum class verdict : std::uint8_t { go_on, wait, run_task, closed };
 
   // connection.cpp: the machine
@@ -72,9 +74,11 @@ class connection final : public exchange, public poll_target {
   verdict finish_request();
   verdict skip_body();
   verdict next_request();
+  verdict hand_over();
   verdict finish_closing();
   verdict linger();
   verdict close() noexcept;
+  void end_here() noexcept;
   verdict refuse(int status, std::string_view label, std::string_view detail);
   void take_request_id();
   void answer_server_options();

@@ -111,6 +111,21 @@ void connection::end() {
   w.ended = true;
 }
 
+result<void> connection::upgrade(std::string_view header_lines, std::unique_ptr<net::hosted_socket> next) {
+  workspace& w = *ws_;
+  if (w.answered || w.head.minor == 0 || !w.body.done())
+    return error(errc::invalid, "this request cannot be upgraded");
+  if (part_.draining()) return error(errc::cancelled, "the server drains");
+  close_after_ = false;  // "Connection: close, Upgrade" asks for nothing that a 101 could do
+  response_head head;
+  head.status = 101;
+  head.headers = header_lines;
+  static_cast<void>(start_answer(head, body_framing::none, 0, 0));
+  w.ended = true;
+  w.next = std::move(next);
+  return result<void>();
+}
+
 void connection::answer_for_handler(bool threw) {
   workspace& w = *ws_;
   if (w.ended) return;

@@ -50,6 +50,7 @@ core_part::core_part(core& on, std::shared_ptr<server_shared> server, int listen
       now_(std::chrono::steady_clock::now()),
       routes_(server_->options.metrics_label),
       shared_(new_workspace()),
+      hosted_(on, poll_, [this] { forget(false); }),
       accept_pause_(
           [](void* owner) noexcept {
             auto& self = *static_cast<core_part*>(owner);
@@ -70,13 +71,17 @@ core_part::~core_part() {
 }
 
 void core_part::start() {
+  hosted_.start(weak_from_this());
   poll_.start(
       on_.io(), shared_from_this(),
       [this] {
-        refresh();
+        hosted_.begin_batch(refresh());
         handshakes_ = 0;
       },
-      [this] { sweep(); });
+      [this] {
+        hosted_.end_batch();
+        sweep();
+      });
   if (!poll_.add(listening_, *this))
     perf::log_error("a listening socket could not be watched", {{"errno", errno}});
 }
@@ -99,6 +104,7 @@ void core_part::drain() {
     each->drain();
     each = next;
   }
+  hosted_.drain();
 }
 
 void core_part::close_all() {
@@ -108,6 +114,7 @@ void core_part::close_all() {
     each->abort();
     each = next;
   }
+  hosted_.abort_all();
 }
 
 void core_part::stop() {
@@ -230,12 +237,22 @@ void core_part::forget(bool refused) noexcept {
 }
 
 void core_part::bury(connection& c) noexcept {
+  unlink(c);
+  forget(c.refused());
+}
+
+void core_part::hand_over(connection& from, std::unique_ptr<hosted_socket> next, transport socket,
+                          std::span<char> received) noexcept {
+  unlink(from);
+  hosted_.adopt(std::move(next), std::move(socket), received);
+}
+
+void core_part::unlink(connection& c) noexcept {
   (c.previous_ != nullptr ? c.previous_->next_ : connections_) = c.next_;
   if (c.next_ != nullptr) c.next_->previous_ = c.previous_;
   c.previous_ = nullptr;
   c.next_ = buried_;
   buried_ = &c;
-  forget(c.refused());
 }
 
 // Deletes what was closed. Nobody is inside a connection now, and none of them has events left.

@@ -5,8 +5,8 @@
 // the kernel waits.
 //
 // Invariants
-//  1. A connection is in `connections_` from accept until bury(); then it is deleted once no caller can be
-//  inside it.
+//  1. A connection is in `connections_` from accept until bury() or hand_over(); then it is deleted once no
+//  caller can be inside it.
 //  2. A task holds a shared pointer to the part, so the part outlives every coroutine frame that refers to a
 //  connection.
 #pragma once
@@ -16,11 +16,13 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "net/core/core.h"
+#include "net/core/hosted_sockets.h"
 #include "net/core/poller.h"
 #include "net/http/response.h"
 #include "net/http/server.h"
@@ -82,6 +84,9 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
     return handshakes_ < kHandshakesPerTurn && ++handshakes_ != 0;
   }
   void bury(connection& c) noexcept;  // closed: forget it
+  // The descriptor of `from` is `next`'s from now on, and `from` is forgotten; it still counts as open.
+  void hand_over(connection& from, std::unique_ptr<hosted_socket> next, transport socket,
+                 std::span<char> received) noexcept;
 
  private:
   static constexpr std::size_t kSpareWorkspacesMax = 64;
@@ -94,6 +99,7 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   void welcome(int descriptor, std::string_view peer) noexcept;
   void forget(bool refused) noexcept;
   void pause_accepting() noexcept;
+  void unlink(connection& c) noexcept;
   void sweep() noexcept;
   void run_yielded() noexcept;
   [[nodiscard]] std::unique_ptr<workspace> new_workspace();
@@ -108,6 +114,7 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   route_metrics routes_;
   std::unique_ptr<workspace> shared_;
   std::vector<std::unique_ptr<workspace>> spare_;
+  hosted_sockets hosted_;
   connection* connections_ = nullptr;
   connection* buried_ = nullptr;
   std::vector<connection*> yielded_;

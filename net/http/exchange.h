@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 
+#include "net/core/hosted_sockets.h"
 #include "net/core/request_context.h"
 #include "net/core/shared_bytes.h"
 #include "net/core/task.h"
@@ -79,6 +80,14 @@ class exchange {
   // buffer is worth sending.
   [[nodiscard]] virtual task<result<void>> flush() = 0;
   virtual void end() = 0;
+
+  // The answer "101 Switching Protocols" with these header lines (Upgrade and Connection among them); once it
+  // is sent and the handler has returned, `next` gets the socket, with what the peer sent behind its request,
+  // and this connection is gone. It still counts as one of the server's. Call it instead of answer().
+  // errc::invalid for a request that cannot be upgraded (HTTP/1.0, an unread body, already answered),
+  // errc::cancelled while the server drains; then the handler answers something else.
+  [[nodiscard]] virtual result<void> upgrade(std::string_view header_lines,
+                                             std::unique_ptr<net::hosted_socket> next) = 0;
 
   // For logs and metrics, set by the router: a static route name such as "GET /v1/{resource}/{key}".
   virtual void set_route(std::string_view route) noexcept = 0;

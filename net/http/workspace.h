@@ -9,11 +9,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "net/core/byte_buffer.h"
 #include "net/core/event.h"
+#include "net/core/hosted_sockets.h"
 #include "net/core/output_queue.h"
 #include "net/core/request_context.h"
 #include "net/http/body_source.h"
@@ -41,6 +43,7 @@ struct workspace {
   std::uint64_t body_limit_bytes = 0;
   std::uint64_t unsuspended_bytes = 0;  // moved by the task since it last let others run
   std::chrono::steady_clock::duration body_waited{};
+  std::unique_ptr<hosted_socket> next;  // whose the socket will be after "101"
   std::string_view route;
   int status = 0;
   bool answered = false;

@@ -25,6 +25,7 @@ enum class close_code : std::uint16_t {
   protocol_error = 1002,
   unsupported = 1003,
   none_received = 1005,  // never on the wire: the close frame was empty
+  abnormal = 1006,       // never on the wire: the connection ended without a close frame
   bad_payload = 1007,
   policy = 1008,
   too_big = 1009,

@@ -73,7 +73,7 @@ upgrade_error check(const upgrade_request& r) noexcept {
 }  // namespace
 
 const upgrade_error_text& describe(upgrade_error e) noexcept {
-  static constexpr std::array<upgrade_error_text, 9> kTexts{{
+  static constexpr std::array<upgrade_error_text, 11> kTexts{{
       {101, "", ""},
       {405, "Allow: GET\r\n", "a WebSocket is opened with GET"},
       {400, "", "a WebSocket needs HTTP/1.1"},
@@ -85,6 +85,8 @@ const upgrade_error_text& describe(upgrade_error e) noexcept {
       {400, "", "Sec-WebSocket-Key is not 16 bytes in base64"},
       {400, "", "Sec-WebSocket-Protocol is not a list of tokens"},
       {400, "", "Sec-WebSocket-Extensions is not well-formed"},
+      {400, "", "a request that opens a WebSocket has no body"},
+      {503, "Retry-After: 1\r\n", "this server is about to stop"},
   }};
   return kTexts[static_cast<std::size_t>(e)];
 }

@@ -38,6 +38,8 @@ enum class upgrade_error : std::uint8_t {
   bad_key,
   bad_protocols,
   bad_extensions,
+  has_body,  // found by who knows the whole request
+  stopping,  // the server drains
 };
 struct upgrade_error_text {
   int status;
