@@ -11,7 +11,7 @@ bool allows(place where, const storage::resource* of, method verb) noexcept {
     case method::options:
       return true;
     case method::head:
-      return where != place::sync;
+      return where != place::sync && where != place::subscribe;
     case method::post:
       return (where == place::collection && of->write.create) || (where == place::bulk && of->write.bulk);
     case method::put:

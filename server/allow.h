@@ -17,6 +17,7 @@ enum class place : std::uint8_t {
   row,         // /v1/{resource}/{key}
   merged,      // /v1/{resource}/{key}/{merge}
   sync,        // /v1/sync
+  subscribe,   // /v1/subscribe
 };
 
 [[nodiscard]] bool allows(place where, const storage::resource* of, net::http::method verb) noexcept;

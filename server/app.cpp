@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "net/core/deflate_pool.h"
+#include "net/websocket/endpoint.h"
 #include "perf/log.h"
 #include "perf/metrics.h"
 #include "server/admin.h"
@@ -19,11 +20,25 @@ struct app::parts {
         cores(settings.cores),
         l1(settings.l1),
         threads(blocking_options()),
-        hub(cores, l1) {}
+        hub(cores, l1),
+        sockets(cores, socket_options(settings)) {}
 
   static net::blocking_threads_options blocking_options() {
     net::blocking_threads_options options;
     options.name = "general";
+    return options;
+  }
+
+  static net::websocket::session_options socket_options(const config& settings) {
+    const subscribe_options& given = settings.subscribe;
+    net::websocket::session_options options;
+    options.message_bytes_max = given.message_bytes_max;
+    options.send_queue_bytes_max = given.send_queue_bytes_max;
+    options.ping_interval_ms = given.ping_interval_ms;
+    options.pong_timeout_ms = given.pong_timeout_ms;
+    options.deflate.enabled = given.deflate;
+    options.write_timeout_ms = settings.http.limit.write_progress_timeout_ms;
+    options.linger_timeout_ms = settings.http.limit.linger_timeout_ms;
     return options;
   }
 
@@ -32,6 +47,7 @@ struct app::parts {
   cache::l1 l1;
   net::blocking_threads threads;
   feed_hub hub;
+  net::websocket::endpoint sockets;
   std::unique_ptr<storage::store> store;
   services shared;
   std::unique_ptr<router> public_handler;
@@ -59,6 +75,7 @@ net::result<void> app::start() {
   p.shared.l1 = &p.l1;
   p.shared.hub = &p.hub;
   p.shared.threads = &p.threads;
+  p.shared.sockets = &p.sockets;
   net::set_deflate_bytes_max(p.settings.sync.deflate_bytes_max);
   p.cores.start();
   p.running = true;

@@ -48,6 +48,17 @@ struct rest_options {
   std::uint32_t gzip_bytes_min = 1024;  // 0: never
 };
 
+// What `/v1/subscribe` allows each socket.
+struct subscribe_options {
+  std::uint32_t subscriptions_max = 100;  // of one socket
+  std::uint32_t message_bytes_max = 64 * 1024;
+  std::uint32_t send_queue_bytes_max = 4 * 1024 * 1024;
+  std::uint32_t ping_interval_ms = 30'000;
+  std::uint32_t pong_timeout_ms = 15'000;
+  bool deflate = true;
+  std::string origins;  // of browsers; comma separated, "*" for all; empty: pages of this host only
+};
+
 struct config {
   std::string file;  // for messages
   net::core_group_options cores;
@@ -58,6 +69,7 @@ struct config {
   cache::l1_options l1;
   perf::log_options log;
   sync_options sync;
+  subscribe_options subscribe;
   bulk_options bulk;
   rest_options rest;
   storage::catalog resources;

@@ -39,9 +39,9 @@ constexpr std::array<problem_row, 14> kByCode{{
     {errc::disk_full, 507, "disk-full", "The database has no room left", 0},
 }};
 
-constexpr std::array<std::string_view, 9> kOtherTypes{
+constexpr std::array<std::string_view, 11> kOtherTypes{
     "method-not-allowed", "unsupported-media-type", "unsupported-encoding",    "invalid-row", "bad-body",
-    "body-too-large",     "idempotency-key-reused", "idempotency-in-progress", "other"};
+    "body-too-large",     "idempotency-key-reused", "idempotency-in-progress", "not-a-websocket", "origin-not-allowed", "other"};
 
 // Registered once, found by a linear look: problems are few and no hit path.
 struct problem_counters {
@@ -64,9 +64,9 @@ void count(std::string_view type) {
   found->second.add();  // the last one is "other"
 }
 
-// A problem with a header line that http::problem has no place for. Title and detail must be UTF-8.
-void answer_with_header(net::http::exchange& x, int status, std::string_view type, std::string_view title,
-                        std::string_view detail, std::string_view header, std::string_view value) {
+// A problem with header lines that http::problem has no place for. Title and detail must be UTF-8.
+void answer_with_lines(net::http::exchange& x, int status, std::string_view type, std::string_view title,
+                       std::string_view detail, std::string_view lines) {
   count(type);
   std::string body = "{\"type\":\"/problems/";
   body.append(type).append("\",\"title\":");
@@ -74,34 +74,49 @@ void answer_with_header(net::http::exchange& x, int status, std::string_view typ
   body.append(",\"status\":").append(std::to_string(status)).append(",\"detail\":");
   storage::append_json_string(detail, body);
   body.append("}\n");
-  net::http::header_block headers;
-  headers.add(header, value);
   const net::http::response_head head{
-      .status = status, .content_type = "application/problem+json", .headers = headers.text()};
+      .status = status, .content_type = "application/problem+json", .headers = lines};
   x.answer(head, std::string_view(body));
+}
+
+
+const problem_row& row_of(const net::error& failure) {
+  const auto found = std::find_if(kByCode.begin(), kByCode.end(),
+                                  [&failure](const problem_row& row) { return row.code == failure.code; });
+  return found != kByCode.end() ? *found : kByCode[6];
+}
+
+// What the client may read; the rest goes to the log.
+std::string public_detail(const problem_row& row, const net::error& failure, std::string_view request) {
+  std::string detail = failure.text();
+  if (row.status != 500 && failure.code != errc::schema_mismatch) return detail;
+  perf::log_error("request failed",
+                  {{"request", request}, {"code", net::to_string(failure.code)}, {"why", detail}});
+  detail = "See the server's log";
+  if (!request.empty()) detail.append(" for request ").append(request);
+  return detail;
 }
 
 }  // namespace
 
 void answer_error(net::http::exchange& x, const net::error& failure) {
   if (failure.code == errc::cancelled || failure.code == errc::closed) return;
-  const auto found = std::find_if(kByCode.begin(), kByCode.end(),
-                                  [&failure](const problem_row& row) { return row.code == failure.code; });
-  const problem_row& row = found != kByCode.end() ? *found : kByCode[6];
-  std::string detail = failure.text();
-  if (row.status == 500 || failure.code == errc::schema_mismatch) {
-    perf::log_error(
-        "request failed",
-        {{"request", x.context().request_id}, {"code", net::to_string(failure.code)}, {"why", detail}});
-    detail = "See the server's log";
-    if (!x.context().request_id.empty()) detail.append(" for request ").append(x.context().request_id);
-  }
+  const problem_row& row = row_of(failure);
   count(row.type);
   const std::string type = "/problems/" + std::string(row.type);
   net::http::problem out{.status = row.status, .type = type, .title = row.title, .detail = {}, .extra = {}};
-  out.detail = std::move(detail);
+  out.detail = public_detail(row, failure, x.context().request_id);
   out.retry_after_s = failure.retry_after_ms != 0 ? (failure.retry_after_ms + 999) / 1000 : row.retry_after_s;
   net::http::answer_problem(x, out);
+}
+
+void append_problem_members(const net::error& failure, std::string_view request, std::string& out) {
+  const problem_row& row = row_of(failure);
+  count(row.type);
+  out.append("\"type\":\"/problems/").append(row.type).append("\",\"title\":");
+  storage::append_json_string(row.title, out);
+  out.append(",\"status\":").append(std::to_string(row.status)).append(",\"detail\":");
+  storage::append_json_string(public_detail(row, failure, request), out);
 }
 
 void answer_problem(net::http::exchange& x, int status, std::string_view type, std::string_view title,
@@ -119,13 +134,22 @@ void answer_not_found(net::http::exchange& x, std::string_view what) {
 }
 
 void answer_method_not_allowed(net::http::exchange& x, std::string_view allow) {
-  answer_with_header(x, 405, "method-not-allowed", "This method is not allowed here",
-                     "The header Allow lists what is", "Allow", allow);
+  net::http::header_block headers;
+  headers.add("Allow", allow);
+  answer_with_lines(x, 405, "method-not-allowed", "This method is not allowed here",
+                    "The header Allow lists what is", headers.text());
 }
 
 void answer_unsupported_media_type(net::http::exchange& x, std::string_view header, std::string_view wanted) {
-  answer_with_header(x, 415, "unsupported-media-type", "The body's media type is not supported",
-                     "Send Content-Type: " + std::string(wanted.substr(0, wanted.find(','))), header, wanted);
+  net::http::header_block headers;
+  headers.add(header, wanted);
+  answer_with_lines(x, 415, "unsupported-media-type", "The body's media type is not supported",
+                    "Send Content-Type: " + std::string(wanted.substr(0, wanted.find(','))), headers.text());
+}
+
+void answer_refused_upgrade(net::http::exchange& x, int status, std::string_view detail,
+                            std::string_view lines) {
+  answer_with_lines(x, status, "not-a-websocket", "This is a WebSocket", detail, lines);
 }
 
 }  // namespace syncline::server

@@ -52,9 +52,9 @@ destination find_destination(const storage::catalog& resources, std::string_view
   if (!path.starts_with(kVersion)) return out;
   const segments parts = split_path(path.substr(kVersion.size()));
   if (!parts.good) return out;
-  if (parts.at[0] == "sync") {
+  if (parts.at[0] == "sync" || parts.at[0] == "subscribe") {
     out.known = parts.count == 1;
-    out.where = place::sync;
+    out.where = parts.at[0] == "sync" ? place::sync : place::subscribe;
     return out;
   }
   out.of = resources.find(parts.at[0]);
@@ -80,6 +80,8 @@ std::string_view route_label(const destination& to, method verb) noexcept {
   switch (to.where) {
     case place::sync:
       return "GET /v1/sync";
+    case place::subscribe:
+      return "GET /v1/subscribe";
     case place::merged:
       return "GET /v1/{resource}/{key}/{merge}";
     case place::collection:
@@ -158,6 +160,10 @@ net::task<void> router::answer(net::http::exchange& x) {
   if (to.where == place::sync) {
     context.set_work(net::work_class::sync);
     return sync_stream(with_, x);
+  }
+  if (to.where == place::subscribe) {
+    subscribe(with_, x);
+    return nothing_left_to_do();
   }
   if (to.where == place::bulk && head.verb == method::post) {
     context.set_work(net::work_class::bulk);

@@ -36,4 +36,7 @@ namespace syncline::server {
 // GET /v1/sync (sync_stream.cpp).
 [[nodiscard]] net::task<void> sync_stream(const services& with, net::http::exchange& x);
 
+// GET /v1/subscribe: a WebSocket (subscribe.cpp).
+void subscribe(const services& with, net::http::exchange& x);
+
 }  // namespace syncline::server

@@ -11,6 +11,10 @@
 #include "storage/resource.h"
 #include "storage/store.h"
 
+namespace syncline::net::websocket {
+class endpoint;
+}
+
 namespace syncline::server {
 
 class feed_hub;
@@ -23,6 +27,7 @@ struct services {
   cache::l1* l1 = nullptr;
   feed_hub* hub = nullptr;
   net::blocking_threads* threads = nullptr;
+  net::websocket::endpoint* sockets = nullptr;  // of /v1/subscribe
   // Set by the router in its own copy, which is the one that handlers get.
   cache::batch_loader* row_loader = nullptr;  // fills L1 with rows (row_cache.h)
   requests_in_progress* in_progress =
