@@ -39,6 +39,7 @@
 //  3. A session is not deleted inside a callback, whatever the callback does.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -96,20 +97,18 @@ class session final : public hosted_socket {
 
   // Unsent, headers and control frames included.
   [[nodiscard]] std::size_t queued_bytes() const noexcept;
-  [[nodiscard]] bool is_open() const noexcept { return phase_ == phase::before || phase_ == phase::open; }
+  [[nodiscard]] bool is_open() const noexcept { return phase_ == phase::open; }
   [[nodiscard]] core& on() const noexcept;
 
   void on_events(std::uint32_t events) noexcept override;
 
  private:
   enum class phase : std::uint8_t {
-    before,     // "101" is not out yet
-    open,       //
+    open,
     closing,    // our close frame is queued or sent, the peer's is awaited
     finishing,  // nothing more is expected: send the rest, FIN, throw away what still comes
     closed,
   };
-  enum class waits_for : std::uint8_t { nothing, ping_time, pong, close, write, linger };
 
   // hosted_socket
   void begin(std::span<char> received) noexcept override;
@@ -119,31 +118,48 @@ class session final : public hosted_socket {
   void abort() noexcept override;
 
   // session.cpp: what comes in, and the ends
-  void read_all() noexcept;
+  // Runs what may call the handler or allocate.
+  template <class Call>
+  void guarded(Call call) noexcept {
+    try {
+      call();
+    } catch (...) {
+      on_exception();
+    }
+  }
+  void on_exception() noexcept;
+  void read_all();
   void take(std::span<char> in);
   void on_event(const message_event& e);
   void on_ping(std::string_view payload);
   void on_peer_close(const message_event& e);
+  void on_end_of_input();
   void fail(close_code code, std::string_view reason);
-  void lost(std::string_view reason) noexcept;
-  void finish() noexcept;
+  void finish();
   void linger() noexcept;
+  void lost(std::string_view reason) noexcept;
   void close_now() noexcept;
   void tell_closed(close_code code, std::string_view reason) noexcept;
 
-  // session_output.cpp: what goes out, and time
+  // session_send.cpp: what goes out
   [[nodiscard]] session_output& output();
-  [[nodiscard]] bool has_room(std::size_t frame_bytes) const noexcept;
-  void settle_range();
+  [[nodiscard]] bool has_range() const noexcept { return range_to_ != range_from_; }
+  [[nodiscard]] bool blocked() const noexcept { return out_ != nullptr && !socket_.writable(); }
+  [[nodiscard]] result<void> check_room(std::size_t frame_bytes);
+  void queued_message() noexcept;
   void append_control(opcode op, std::string_view payload);
   void append_close(close_code code, std::string_view reason);
+  void settle_range(std::size_t sent);
+  void drop_output() noexcept;
   [[nodiscard]] io write_queued();
-  [[nodiscard]] bool write_once(io& done);
-  void after_write();
-  void give_output_back() noexcept;
-  void ask_for_flush() noexcept;
+  [[nodiscard]] io write_range();
+  void after_write(io done);
+
+  // session_time.cpp
   void schedule() noexcept;
   void on_deadline() noexcept;
+  void note_heard() noexcept;
+  [[nodiscard]] steady_time ping_time() const noexcept;
 
   std::shared_ptr<endpoint_core> shared_;
   std::shared_ptr<session_handler> handler_;
@@ -157,12 +173,16 @@ class session final : public hosted_socket {
   steady_time end_deadline_ = steady_time::max();  // of the pong, the close handshake or the linger
   std::uint32_t range_from_ = 0;  // what is unsent of this turn's broadcasts (broadcast_log.h)
   std::uint32_t range_to_ = 0;
-  phase phase_ = phase::before;
+  phase phase_ = phase::open;
   bool shared_form_ = false;  // which form of a broadcast this peer takes
   bool pinged_ = false;       // and nothing heard since
   bool above_mark_ = false;
   bool read_paused_ = false;
   bool hung_up_ = false;
+  bool wrote_some_ = false;   // since the write deadline was set
+  bool peer_closed_ = false;  // its close frame came
+  bool fin_sent_ = false;
+  const bool deflates_;
   bool told_closed_ = false;
   close_code our_code_ = close_code::normal;
 };

@@ -198,6 +198,8 @@ class raw_client {
     }
     return take(std::min(n, buffer_.size()));
   }
+  // What was read but not asked for yet.
+  std::string take_buffered() { return take(buffer_.size()); }
   std::string receive_all() {
     while (receive_some()) {
     }

@@ -1,0 +1,247 @@
+// What many WebSockets cost: calls of the kernel and bytes of a broadcast, memory of an idle socket. The
+// calls that write are counted by standing in for the C library's; under a sanitizer, which does the same,
+// only what arrives is checked.
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/net/websocket_server.h"
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+#define SYNCLINE_COUNTS_CALLS 1
+#else
+#define SYNCLINE_COUNTS_CALLS 0
+#endif
+
+namespace {
+std::atomic<std::uint64_t> core_writes{0};
+}
+
+#if SYNCLINE_COUNTS_CALLS
+extern "C" {
+ssize_t send(int descriptor, const void* bytes, std::size_t n, int flags) {
+  if (syncline::net::core::current() != nullptr) ++core_writes;
+  return syscall(SYS_sendto, descriptor, bytes, n, flags, nullptr, 0);
+}
+ssize_t sendmsg(int descriptor, const msghdr* message, int flags) {
+  if (syncline::net::core::current() != nullptr) ++core_writes;
+  return syscall(SYS_sendmsg, descriptor, message, flags);
+}
+}
+#endif
+
+namespace syncline::net::websocket {
+namespace {
+
+using testing::client;
+using testing::eventually;
+using testing::test_socket;
+using testing::websocket_server;
+
+// Sockets on one core.
+struct crowd {
+  crowd(std::size_t n, const session_options& options, bool deflate)
+      : server(testing::quick_options(), options, 1) {
+    for (std::size_t i = 0; i < n; ++i) {
+      clients.push_back(std::unique_ptr<client>(new client(server.open("/listen", deflate))));
+      ends.push_back(server.newest());
+    }
+  }
+  // Runs `what` on the core, with all sessions.
+  void run(const std::function<void(const std::vector<session*>&)>& what) {
+    ASSERT_TRUE(ends.front()->run([&](session&) {
+      std::vector<session*> all;
+      for (const auto& end : ends) {
+        if (end->on_core() != nullptr) all.push_back(end->on_core());
+      }
+      what(all);
+    }));
+  }
+  websocket_server server;
+  std::vector<std::unique_ptr<client>> clients;
+  std::vector<std::shared_ptr<test_socket>> ends;
+};
+
+std::uint64_t writes_until(crowd& c, std::uint64_t before, std::uint64_t expected) {
+  // One more round through the core: what was asked for before is done.
+  c.run([](const std::vector<session*>&) {});
+  EXPECT_TRUE(!SYNCLINE_COUNTS_CALLS || eventually([&] { return core_writes - before >= expected; }));
+  return core_writes - before;
+}
+
+TEST(WebsocketBroadcast, SixteenMessagesToAThousandSocketsAreOneCallEach) {
+  crowd c(1000, testing::quick_session_options(), false);
+  std::vector<std::string> texts;
+  for (int i = 0; i < 16; ++i) texts.push_back("message " + std::to_string(i) + std::string(190, 'x'));
+  for (const bool by_socket : {false, true}) {
+    const std::uint64_t before = core_writes;
+    c.run([&](const std::vector<session*>& all) {
+      std::vector<broadcast_message> messages;
+      for (const std::string& text : texts) messages.emplace_back(opcode::text, text);
+      if (by_socket) {
+        for (session* each : all) {
+          for (const broadcast_message& m : messages) EXPECT_TRUE(each->send(m).has_value());
+        }
+      } else {
+        for (const broadcast_message& m : messages) {
+          for (session* each : all) EXPECT_TRUE(each->send(m).has_value());
+        }
+      }
+    });
+    for (const auto& each : c.clients) {
+      for (const std::string& text : texts) ASSERT_EQ(each->receive().bytes, text);
+    }
+    const std::uint64_t expected = SYNCLINE_COUNTS_CALLS ? 1000 : 0;
+    EXPECT_EQ(writes_until(c, before, expected), expected);
+  }
+}
+
+TEST(WebsocketBroadcast, MixedWithOwnMessagesLongOnesAndCompressionTheOrderIsKept) {
+  session_options options = testing::quick_session_options();
+  options.send_queue_bytes_max = 64 << 20;
+  for (const bool deflate : {false, true}) {
+    crowd c(5, options, deflate);
+    std::vector<std::vector<std::string>> expected(5);
+    deflate_pool pool;
+    c.run([&](const std::vector<session*>& all) {
+      for (std::size_t i = 0; i < 300; ++i) {
+        const std::string text(i % 7 == 0 ? 20'000 : i % 5 == 0 ? 900 : 40, static_cast<char>('a' + i % 26));
+        const broadcast_message m(opcode::text, text, deflate ? &pool : nullptr);
+        for (std::size_t to = 0; to < all.size(); ++to) {
+          if (i % 11 == to) continue;  // ranges with holes
+          if (i % 13 == to) {
+            EXPECT_TRUE(all[to]->send(opcode::text, "own " + std::to_string(i)).has_value());
+            expected[to].push_back("own " + std::to_string(i));
+          }
+          EXPECT_TRUE(all[to]->send(m).has_value());
+          expected[to].push_back(text);
+        }
+      }
+    });
+    for (std::size_t to = 0; to < expected.size(); ++to) {
+      for (const std::string& text : expected[to]) ASSERT_TRUE(c.clients[to]->receive().bytes == text);
+    }
+  }
+}
+
+TEST(WebsocketBroadcast, ASlowSocketKeepsItsPartAndLosesNothingWhileOthersGoOn) {
+  session_options options = testing::quick_session_options();
+  options.send_queue_bytes_max = 64 << 20;
+  websocket_server s(testing::quick_options(), options, 1);
+  client slow = s.open("/listen", false, 4096);
+  const std::shared_ptr<test_socket> slow_end = s.newest();
+  client fast = s.open("/listen");
+  const std::shared_ptr<test_socket> fast_end = s.newest();
+  constexpr int kRounds = 200;
+  for (int round = 0; round < kRounds; ++round) {
+    ASSERT_TRUE(slow_end->run([&](session& x) {
+      const std::string text(round % 2 == 0 ? 60'000 : 3'000, static_cast<char>('a' + round % 26));
+      const broadcast_message m(opcode::binary, text);
+      EXPECT_TRUE(x.send(m).has_value());
+      EXPECT_TRUE(fast_end->on_core()->send(m).has_value());
+    }));
+    const std::string got = fast.receive().bytes;
+    ASSERT_EQ(got.front(), 'a' + round % 26);
+  }
+  std::size_t queued = 0;
+  ASSERT_TRUE(slow_end->run([&](session& x) { queued = x.queued_bytes(); }));
+  EXPECT_GT(queued, 0U);
+  for (int round = 0; round < kRounds; ++round) {
+    const std::string text(round % 2 == 0 ? 60'000 : 3'000, static_cast<char>('a' + round % 26));
+    ASSERT_TRUE(slow.receive().bytes == text) << round;
+  }
+}
+
+// Clients in a process of their own, so that this one's memory is the server's.
+class idle_clients {
+ public:
+  explicit idle_clients(std::size_t n) {
+    EXPECT_EQ(::pipe(to_child_), 0);
+    EXPECT_EQ(::pipe(from_child_), 0);
+    child_ = ::fork();
+    if (child_ == 0) run(n);
+  }
+  ~idle_clients() {
+    ::close(to_child_[1]);
+    ::waitpid(child_, nullptr, 0);
+    for (const int each : {to_child_[0], from_child_[0], from_child_[1]}) ::close(each);
+  }
+  void connect_to(std::uint16_t port) {
+    EXPECT_EQ(::write(to_child_[1], &port, sizeof port), static_cast<ssize_t>(sizeof port));
+  }
+
+ private:
+  [[noreturn]] void run(std::size_t n) {
+    ::close(to_child_[1]);
+    std::uint16_t port = 0;
+    if (::read(to_child_[0], &port, sizeof port) != static_cast<ssize_t>(sizeof port)) ::_exit(1);
+    std::vector<testing::raw_client> all;
+    for (std::size_t i = 0; i < n; ++i) {
+      all.emplace_back(port);
+      all.back().send(testing::upgrade_text("/listen"));
+      all.back().receive_response(true);
+    }
+    char byte = 0;
+    static_cast<void>(::read(to_child_[0], &byte, 1));  // until the test ends
+    ::_exit(0);
+  }
+  int to_child_[2]{}, from_child_[2]{};
+  pid_t child_ = -1;
+};
+
+class quiet_handler final : public session_handler {
+  void on_message(session&, opcode, std::string_view) override {}
+  void on_closed(close_code, std::string_view) override {}
+};
+class quiet_server final : public http::handler {
+ public:
+  explicit quiet_server(endpoint& at) : at_(at) {}
+  http::tried try_answer(http::exchange& x) noexcept override {
+    static_cast<void>(upgrade(x, at_, std::make_shared<quiet_handler>()));
+    return http::tried::answered;
+  }
+  task<void> answer(http::exchange&) override { co_return; }
+
+ private:
+  endpoint& at_;
+};
+
+TEST(WebsocketBroadcast, AnIdleWebsocketCostsLessThanAKilobyte) {
+  constexpr std::size_t kSockets = 2000;
+  idle_clients clients(kSockets);
+  core_group group(core_group_options{1, false});
+  endpoint sockets(group, testing::quick_session_options());
+  quiet_server handles(sockets);
+  http::server serves(group, handles, testing::quick_options());
+  group.start();
+  ASSERT_TRUE(serves.start().has_value());
+  const std::int64_t open_before = sockets.counts().open.value();
+  const auto in_use = [] {
+    const struct mallinfo2 now = ::mallinfo2();
+    return now.uordblks + now.hblkhd;
+  };
+  const std::size_t before = in_use();
+  clients.connect_to(serves.port());
+  ASSERT_TRUE(eventually(
+      [&] { return sockets.counts().open.value() - open_before == static_cast<std::int64_t>(kSockets); }));
+  const std::size_t bytes = (in_use() - before) / kSockets;
+  RecordProperty("bytes_per_idle_websocket", static_cast<int>(bytes));
+#if SYNCLINE_COUNTS_CALLS
+  EXPECT_LE(bytes, 1024U);
+  EXPECT_GE(bytes, sizeof(session));
+#endif
+}
+
+}  // namespace
+}  // namespace syncline::net::websocket

@@ -1,0 +1,214 @@
+// What bounds a WebSocket: its queue, its timeouts, the drain, and what a broadcast to many costs.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "tests/net/websocket_server.h"
+
+namespace syncline::net::websocket {
+namespace {
+
+using testing::client;
+using testing::eventually;
+using testing::frame;
+using testing::quick_session_options;
+using testing::seen;
+using testing::test_socket;
+using testing::websocket_server;
+
+class WebsocketLimits : public testing::over_each_form {};
+INSTANTIATE_TEST_SUITE_P(Over, WebsocketLimits,
+                         ::testing::Values(testing::form::tcp, testing::form::unix_socket,
+                                           testing::form::tls),
+                         testing::form_name);
+
+TEST_P(WebsocketLimits, ASlowReaderMeetsTheBoundAndIsToldWhenThereIsRoom) {
+  session_options options = quick_session_options();
+  options.send_queue_bytes_max = 300'000;
+  websocket_server s(quick_options(), options);
+  client c = s.open("/listen", false, 4096);
+  const std::shared_ptr<test_socket> end = s.newest();
+  const std::string message(10'000, 'm');
+  int sent = 0;
+  std::size_t queued_most = 0;
+  int drained_before = 0;  // when it was full
+  const auto push = [&] {
+    bool full = false;
+    EXPECT_TRUE(end->run([&](session& x) {
+      for (int i = 0; i < 10 && !full; ++i) {
+        const result<void> done = x.send(opcode::binary, message);
+        full = done.has_error();
+        if (full) {
+          EXPECT_EQ(done.error().code, errc::overloaded);
+          drained_before = end->drained;
+        }
+        sent += full ? 0 : 1;
+        queued_most = std::max(queued_most, x.queued_bytes());
+      }
+    }));
+    return full;
+  };
+  ASSERT_TRUE(eventually(push));
+  EXPECT_LE(queued_most, 300'000U);
+  for (int i = 0; i < sent; ++i) ASSERT_TRUE(c.receive().bytes == message) << i;
+  EXPECT_TRUE(eventually([&] { return end->drained > drained_before; }));
+  EXPECT_FALSE(push());
+}
+
+TEST_P(WebsocketLimits, APeerThatOnlyPingsWithoutReadingCostsNoMemory) {
+  session_options options = quick_session_options();
+  options.send_queue_bytes_max = 400'000;
+  websocket_server s(quick_options(), options);
+  client c = s.open("/listen", false, 4096);
+  const std::shared_ptr<test_socket> end = s.newest();
+  // First fill the way to the peer, so that no pong can leave.
+  const std::string message(20'000, 'm');
+  int sent = 0;
+  std::size_t before = 0;
+  ASSERT_TRUE(eventually([&] {
+    static_cast<void>(end->run([&](session& x) {
+      while (x.send(opcode::binary, message).has_value()) ++sent;
+    }));
+    // Two looks in a row that find it full: the kernel takes nothing more.
+    const std::size_t was = before;
+    static_cast<void>(end->run([&](session& x) { before = x.queued_bytes(); }));
+    return was == before && before + message.size() > 400'000;
+  }));
+  ASSERT_TRUE(end->run([&](session& x) { before = x.queued_bytes(); }));
+  std::string pings;
+  for (int i = 0; i < 2000; ++i) pings += frame({.op = opcode::ping}, std::string(125, 'p'));
+  c.socket().send_while_taken(pings, std::chrono::milliseconds(100));
+  std::size_t after = 0;
+  ASSERT_TRUE(end->run([&](session& x) { after = x.queued_bytes(); }));
+  EXPECT_LE(after, before + 4096);
+  EXPECT_EQ(end->closed, 0);
+}
+
+TEST_P(WebsocketLimits, WithRoomToReadOfPingsTheLatestIsAnsweredAfterAJam) {
+  session_options options = quick_session_options();
+  options.read_pause_bytes = 64 << 20;  // so that pings are read while the way out is jammed
+  options.send_queue_bytes_max = 64 << 20;
+  websocket_server s(quick_options(), options);
+  client c = s.open("/listen", false, 4096);
+  const std::shared_ptr<test_socket> end = s.newest();
+  const std::string message(16 << 20, 'm');
+  ASSERT_TRUE(end->run([&](session& x) { EXPECT_TRUE(x.send(opcode::binary, message).has_value()); }));
+  std::size_t queued = 0;
+  const auto look = [&] { static_cast<void>(end->run([&](session& x) { queued = x.queued_bytes(); })); };
+  look();
+  ASSERT_GT(queued, 1U << 20U);
+  const std::uint64_t dropped = s.sockets.counts().pongs_dropped.value();
+  std::string pings;
+  for (int i = 0; i < 2000; ++i)
+    pings += frame({.op = opcode::ping}, std::string(100, 'p') + std::to_string(i));
+  c.socket().send(pings);
+  EXPECT_TRUE(eventually([&] { return s.sockets.counts().pongs_dropped.value() > dropped + 1900; }));
+  const std::size_t before = queued;
+  look();
+  EXPECT_LE(queued, before + 4096);
+  EXPECT_TRUE(c.receive().bytes == message);
+  std::string last;
+  while (!last.ends_with("1999")) {
+    const seen pong = c.receive();
+    ASSERT_EQ(pong.what, event_kind::pong);
+    last = pong.bytes;
+  }
+}
+
+TEST_P(WebsocketLimits, APeerThatTakesNothingIsDropped) {
+  session_options options = quick_session_options();
+  options.send_queue_bytes_max = 64 << 20;
+  options.write_timeout_ms = 100;
+  websocket_server s(quick_options(), options);
+  client c = s.open("/listen", false, 4096);
+  const std::shared_ptr<test_socket> end = s.newest();
+  const std::uint64_t before = s.sockets.counts().timeouts[1].value();
+  ASSERT_TRUE(end->run(
+      [&](session& x) { EXPECT_TRUE(x.send(opcode::binary, std::string(32 << 20, 'm')).has_value()); }));
+  ASSERT_TRUE(eventually([&] { return end->closed != 0; }));
+  EXPECT_EQ(end->code, 1006);
+  EXPECT_EQ(s.sockets.counts().timeouts[1].value(), before + 1);
+  EXPECT_TRUE(eventually([&] { return s.serves->connections() == 0; }));
+}
+
+TEST_P(WebsocketLimits, ASilentPeerIsPingedAndDroppedWithoutAPong) {
+  session_options options = quick_session_options();
+  options.ping_interval_ms = 50;
+  options.pong_timeout_ms = 100;
+  websocket_server s(quick_options(), options);
+  client c = s.open("/listen");
+  const std::shared_ptr<test_socket> end = s.newest();
+  EXPECT_EQ(c.receive().what, event_kind::ping);
+  c.send(opcode::pong, {});
+  EXPECT_EQ(c.receive().what, event_kind::ping);  // it was let live
+  EXPECT_EQ(end->closed, 0);
+  ASSERT_TRUE(eventually([&] { return end->closed != 0; }));
+  EXPECT_EQ(end->code, 1006);
+  EXPECT_GE(end->pongs, 1);
+}
+
+TEST_P(WebsocketLimits, APeerThatDoesNotAnswerOurCloseIsDropped) {
+  session_options options = quick_session_options();
+  options.close_timeout_ms = 50;
+  websocket_server s(quick_options(), options);
+  client c = s.open("/close");
+  const std::shared_ptr<test_socket> end = s.newest();
+  c.send(opcode::text, "now");
+  EXPECT_EQ(c.receive().code, 1008);
+  EXPECT_EQ(c.receive().what, event_kind::need_more);
+  ASSERT_TRUE(eventually([&] { return end->closed != 0; }));
+  EXPECT_EQ(end->code, 1008);
+}
+
+TEST_P(WebsocketLimits, ADrainSaysGoingAwayAndWaitsForTheAnswer) {
+  websocket_server s(quick_options());
+  client c = s.open("/listen");
+  const std::shared_ptr<test_socket> end = s.newest();
+  bool all_ended = false;
+  std::thread stops([&] { all_ended = s.serves->drain(20'000); });
+  EXPECT_EQ(c.receive().code, 1001);
+  c.send_close(1001);
+  EXPECT_TRUE(c.ends());
+  stops.join();
+  EXPECT_TRUE(all_ended);
+  EXPECT_EQ(end->code, 1001);
+}
+
+TEST_P(WebsocketLimits, ADrainCutsOffWhoDoesNotCloseAtItsDeadline) {
+  websocket_server s(quick_options());
+  client c = s.open("/stubborn");
+  const std::shared_ptr<test_socket> end = s.newest();
+  EXPECT_FALSE(s.serves->drain(50));
+  EXPECT_EQ(s.serves->connections(), 0U);
+  EXPECT_EQ(end->closed, 1);
+}
+
+TEST_P(WebsocketLimits, AServerThatIsDestroyedEndsItsWebsockets) {
+  websocket_server s(quick_options());
+  client c = s.open("/listen");
+  const std::shared_ptr<test_socket> end = s.newest();
+  s.serves.reset();
+  EXPECT_EQ(end->closed, 1);
+  EXPECT_EQ(c.receive().what, event_kind::need_more);
+}
+
+TEST_P(WebsocketLimits, UpgradedConnectionsCountAsConnections) {
+  http::server_options http_options = quick_options();
+  http_options.limit.connections_max = 1;
+  websocket_server s(http_options);
+  {
+    client c = s.open("/listen");
+    EXPECT_EQ(s.serves->connections(), 1U);
+    if (s.tls) {
+      EXPECT_FALSE(http::testing::raw_client(s.serves->port()).start_tls());
+    } else {
+      EXPECT_EQ(s.connect().receive_response().status, 503);
+    }
+  }
+  EXPECT_TRUE(eventually([&] { return s.serves->connections() == 0; }));
+  EXPECT_EQ(s.open("/greet").receive().bytes, "hello");
+}
+
+}  // namespace
+}  // namespace syncline::net::websocket
