@@ -39,9 +39,17 @@ constexpr std::array<problem_row, 14> kByCode{{
     {errc::disk_full, 507, "disk-full", "The database has no room left", 0},
 }};
 
-constexpr std::array<std::string_view, 11> kOtherTypes{
-    "method-not-allowed", "unsupported-media-type", "unsupported-encoding",    "invalid-row", "bad-body",
-    "body-too-large",     "idempotency-key-reused", "idempotency-in-progress", "not-a-websocket", "origin-not-allowed", "other"};
+constexpr std::array<std::string_view, 11> kOtherTypes{"method-not-allowed",
+                                                       "unsupported-media-type",
+                                                       "unsupported-encoding",
+                                                       "invalid-row",
+                                                       "bad-body",
+                                                       "body-too-large",
+                                                       "idempotency-key-reused",
+                                                       "idempotency-in-progress",
+                                                       "not-a-websocket",
+                                                       "origin-not-allowed",
+                                                       "other"};
 
 // Registered once, found by a linear look: problems are few and no hit path.
 struct problem_counters {
@@ -78,7 +86,6 @@ void answer_with_lines(net::http::exchange& x, int status, std::string_view type
       .status = status, .content_type = "application/problem+json", .headers = lines};
   x.answer(head, std::string_view(body));
 }
-
 
 const problem_row& row_of(const net::error& failure) {
   const auto found = std::find_if(kByCode.begin(), kByCode.end(),

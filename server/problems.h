@@ -18,8 +18,8 @@ namespace syncline::server {
 // corrupt and internal 500, unsupported 501, cancelled and closed: no answer, just the end. The detail of a
 // 500 stays in the log: it may quote stored bytes or SQL.
 void answer_error(net::http::exchange& x, const net::error& failure);
-// The members of the same problem for a place that is no HTTP answer, without braces; `request` names what failed
-// in the log.
+// The members of the same problem for a place that is no HTTP answer, without braces; `request` names what
+// failed in the log.
 void append_problem_members(const net::error& failure, std::string_view request, std::string& out);
 // A particular problem: `type` is the last part of "/problems/<type>".
 void answer_problem(net::http::exchange& x, int status, std::string_view type, std::string_view title,

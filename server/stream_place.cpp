@@ -22,7 +22,10 @@ std::atomic<std::uint32_t> taken{0};
 }  // namespace
 
 stream_place::stream_place(std::uint32_t max) : held_(taken.fetch_add(1, std::memory_order_relaxed) < max) {
-  if (held_) return figures().in_flight.add(1);
+  if (held_) {
+    figures().in_flight.add(1);
+    return;
+  }
   taken.fetch_sub(1, std::memory_order_relaxed);
   figures().refused.add();
 }

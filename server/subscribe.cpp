@@ -1,10 +1,11 @@
-// GET /v1/subscribe: sync streams over one WebSocket. The client says what it follows (subscribe_message.h), each
-// subscription is a stream of its own (subscription.h), and its messages are the objects of the native protocol with
+// GET /v1/subscribe: sync streams over one WebSocket. The client says what it follows (subscribe_message.h),
+// each subscription is a stream of its own (subscription.h), and its messages are the objects of the native
+// protocol with
 // `"sub"` in front.
 //
-// Close codes: 1001 the server stops (come back with your cursors), 1003 a binary message, 1007 text that is no
-// UTF-8, 1008 a message that is not understood, 1009 one over `subscribe.message_bytes_max`, 1013 a client that is
-// too slow to be told of an error.
+// Close codes: 1001 the server stops (come back with your cursors), 1003 a binary message, 1007 text that is
+// no UTF-8, 1008 a message that is not understood, 1009 one over `subscribe.message_bytes_max`, 1013 a client
+// that is too slow to be told of an error.
 #include <algorithm>
 #include <map>
 
@@ -62,10 +63,11 @@ class subscriber final : public net::websocket::session_handler,
     auto request = make_stream_request(*with_, asked.scope, asked.resources, asked.since);
     if (!request) return tell_error(s, asked.id, request.error());
     tell(s, asked.id, R"({"op":"subscribed"})");
-    auto made = std::make_shared<subscription>(
-        *with_, s.on(), s, asked.id, std::move(*request), [self = weak_from_this()](const std::string& id) {
-          if (const auto alive = self.lock()) alive->subscriptions_.erase(id);
-        });
+    auto made = std::make_shared<subscription>(*with_, s.on(), s, asked.id, std::move(*request),
+                                               [self = weak_from_this()](const std::string& id) {
+                                                 if (const auto alive = self.lock())
+                                                   alive->subscriptions_.erase(id);
+                                               });
     subscriptions_.emplace(std::move(asked.id), made);
     made->start();
   }
@@ -102,8 +104,8 @@ class subscriber final : public net::websocket::session_handler,
   std::map<std::string, std::shared_ptr<subscription>, std::less<>> subscriptions_;
 };
 
-// A page of any site can open a WebSocket to any server and is not held back by CORS, so the server looks at Origin
-// (RFC 6455 section 10.2). Who sends none is no browser.
+// A page of any site can open a WebSocket to any server and is not held back by CORS, so the server looks at
+// Origin (RFC 6455 section 10.2). Who sends none is no browser.
 bool origin_allowed(const config& settings, const net::http::request_head& head) {
   const std::string_view origin = head.header("origin");
   if (origin.empty()) return true;
@@ -125,8 +127,7 @@ void subscribe(const services& with, net::http::exchange& x) {
     return answer_problem(x, 403, "origin-not-allowed", "This web page may not subscribe",
                           "subscribe.origins does not name its origin");
   using net::websocket::upgrade_error;
-  const upgrade_error wrong =
-      net::websocket::upgrade(x, *with.sockets, std::make_shared<subscriber>(with));
+  const upgrade_error wrong = net::websocket::upgrade(x, *with.sockets, std::make_shared<subscriber>(with));
   if (wrong == upgrade_error::none) return;
   const auto& text = net::websocket::describe(wrong);
   answer_refused_upgrade(x, text.status, text.detail, text.header_line);

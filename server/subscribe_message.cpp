@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "storage/json_text.h"
+#include "storage/row_json.h"
 
 namespace syncline::server {
 namespace {
@@ -22,7 +22,8 @@ net::result<std::string> read_id(const json::value& given) {
   if (const auto* number = given.if_uint64()) return fmt::to_string(*number);
   const auto* text = given.if_string();
   if (text == nullptr || text->empty() || text->size() > kSubscriptionIdBytesMax)
-    return wrong("id", fmt::format("must be an integer or a string of 1 to {} bytes", kSubscriptionIdBytesMax));
+    return wrong("id",
+                 fmt::format("must be an integer or a string of 1 to {} bytes", kSubscriptionIdBytesMax));
   std::string out;
   storage::append_json_string(std::string_view(*text), out);
   return out;
@@ -85,7 +86,8 @@ net::result<subscribe_message> parse_subscribe_message(std::string_view text) {
   const json::value parsed = json::parse(text, failed, {}, strict);
   if (failed) return error(errc::invalid, "a message that is not understood", "it is no JSON");
   const auto* members = parsed.if_object();
-  if (members == nullptr) return error(errc::invalid, "a message that is not understood", "it is no JSON object");
+  if (members == nullptr)
+    return error(errc::invalid, "a message that is not understood", "it is no JSON object");
   return read_members(*members);
 }
 

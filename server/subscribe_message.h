@@ -3,9 +3,9 @@
 //     {"op":"subscribe","id":"home","scope":"user:17","resources":["users","follows"],"since":"…"}
 //     {"op":"unsubscribe","id":"home"}
 //
-// `id` is the client's name for the subscription, a string or an integer; `scope` and `resources` are strings as in
-// the query of /v1/sync, or arrays of such. Thread: a pure function. Bound: the message's, kSubscriptionIdBytesMax.
-// Failure: errc::invalid that says what is wrong; unknown members are refused.
+// `id` is the client's name for the subscription, a string or an integer; `scope` and `resources` are strings
+// as in the query of /v1/sync, or arrays of such. Thread: a pure function. Bound: the message's,
+// kSubscriptionIdBytesMax. Failure: errc::invalid that says what is wrong; unknown members are refused.
 #pragma once
 
 #include <string>

@@ -45,7 +45,9 @@ bool subscription::end_line() {
 }
 
 net::task<net::result<void>> subscription::make_room() {
-  const auto full = [this] { return socket_ != nullptr && (refused_ || socket_->queued_bytes() > kQueuedBytesMark); };
+  const auto full = [this] {
+    return socket_ != nullptr && (refused_ || socket_->queued_bytes() > kQueuedBytesMark);
+  };
   if (refused_ && line_.size() >= with_->settings->subscribe.send_queue_bytes_max)
     co_return net::error(errc::too_large, "a row is larger than subscribe.send_queue_bytes_max");
   while (full()) {

@@ -1,9 +1,9 @@
 // One subscription of a WebSocket: a stream that is followed, its lines sent as text messages with the
 // subscription's name in front (`"sub"`).
 //
-// Thread: the core of the socket. Memory: one page while it is sent; nothing while it waits. Bound: a page waits
-// while more than kQueuedBytesMark are unsent on the socket, whoever queued them. Failure: an `error` message with
-// the members of a problem (docs/api.md), then the subscription is over; the socket lives on.
+// Thread: the core of the socket. Memory: one page while it is sent; nothing while it waits. Bound: a page
+// waits while more than kQueuedBytesMark are unsent on the socket, whoever queued them. Failure: an `error`
+// message with the members of a problem (docs/api.md), then the subscription is over; the socket lives on.
 //
 // Invariants
 //  1. After stop() nothing more is sent.

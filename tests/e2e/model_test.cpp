@@ -18,6 +18,7 @@
 #include "tests/e2e/server_process.h"
 #include "tests/e2e/synced_copy.h"
 #include "tests/e2e/temp_directory.h"
+#include "tests/e2e/websocket_client.h"
 
 namespace syncline::e2e {
 namespace {
@@ -283,6 +284,55 @@ void follow(world& w, const interest& what, std::uint64_t seed, const std::atomi
   }
 }
 
+// The same over WebSocket. `what.target` is a query; a subscription takes its parts.
+std::string subscribe_text(const interest& what, const synced_copy& copy) {
+  std::string scope;
+  std::string resources;
+  for (std::size_t at = 0; at < what.target.size();) {
+    const std::size_t end = std::min(what.target.find('&', at), what.target.size());
+    const std::string pair = what.target.substr(at, end - at);
+    const std::size_t equals = pair.find('=');
+    (pair.starts_with("scope") ? scope : resources) = pair.substr(equals + 1);
+    at = end + 1;
+  }
+  if (const auto escaped = scope.find("%25"); escaped != std::string::npos) scope.replace(escaped, 3, "%");
+  std::string out = R"({"op":"subscribe","id":1)";
+  if (!scope.empty()) out += R"(,"scope":")" + scope + "\"";
+  if (!resources.empty()) out += R"(,"resources":")" + resources + "\"";
+  if (copy.cursor()) out += R"(,"since":")" + *copy.cursor() + "\"";
+  return out + "}";
+}
+
+void subscribe(world& w, const interest& what, std::uint64_t seed, const std::atomic<bool>& final,
+               synced_copy& copy) {
+  dice d{std::mt19937_64(seed)};
+  for (;;) {
+    const bool last_round = final;
+    try {
+      websocket_client client(w.port, "/v1/subscribe", d.upto(2) == 0);
+      if (client.status() == 503) throw std::runtime_error("try again");
+      ASSERT_EQ(client.status(), 101) << client.refusal();
+      client.send_text(subscribe_text(what, copy));
+      ++w.reconnects;
+      std::int64_t lines_left = last_round ? INT64_MAX : 1 + d.upto(200);
+      bool up_to_date = false;
+      while (lines_left-- > 0 && !up_to_date) {
+        const auto message = client.next_message(last_round ? 20000 : 300);
+        if (!message) break;
+        if (message->find(R"("op":"subscribed")") != std::string::npos) continue;
+        if (message->find(R"("op":"error")") != std::string::npos) throw std::runtime_error(*message);
+        ++w.lines;
+        up_to_date = copy.apply(*message) && last_round;
+        if (copy.was_reset()) ++w.resets;
+        if (copy.was_reset() || (final && !last_round)) break;
+      }
+      if (up_to_date) return;
+    } catch (const std::exception&) {
+      std::this_thread::sleep_for(milliseconds(5));
+    }
+  }
+}
+
 std::map<std::pair<std::string, std::string>, std::string> expected_rows(database& db, const interest& what) {
   std::map<std::pair<std::string, std::string>, std::string> rows;
   if (!what.items_where.empty()) {
@@ -354,7 +404,11 @@ bool run_seed(std::uint64_t seed, int rounds) {
   writers.emplace_back([&] { api_writer(w, seed * 31 + 3); });
   for (std::size_t i = 0; i < copies.size(); ++i) {
     clients.emplace_back(
-        [&, i] { follow(w, wanted[i % wanted.size()], seed * 31 + 10 + i, final, copies[i]); });
+        // Half of the copies by HTTP streams, half by WebSocket.
+        [&, i] {
+          const auto how = i < wanted.size() ? follow : subscribe;
+          how(w, wanted[i % wanted.size()], seed * 31 + 10 + i, final, copies[i]);
+        });
   }
   const std::string backup = w.directory.file("backup.db");
   bool have_backup = false;

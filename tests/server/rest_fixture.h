@@ -109,6 +109,9 @@ class recording_exchange final : public net::http::exchange {
   }
   net::task<net::result<void>> flush() override { co_return net::result<void>(); }
   void end() override {}
+  net::result<void> upgrade(std::string_view, std::unique_ptr<net::hosted_socket>) override {
+    return net::error(net::errc::invalid, "there is no socket here");
+  }
   void set_route(std::string_view route) noexcept override { route_ = route; }
   bool answered() const noexcept override { return answered_; }
   bool draining() const noexcept override { return false; }

@@ -43,7 +43,8 @@ TEST(SubscribeMessage, SaysWhatItDoesNotUnderstand) {
   EXPECT_THAT(fault_of(R"({"op":"listen","id":1})"), HasSubstr("`op` must be"));
   EXPECT_THAT(fault_of(R"({"op":"subscribe","id":1.5})"), HasSubstr("`id` must be"));
   EXPECT_THAT(fault_of(R"({"op":"subscribe","id":""})"), HasSubstr("`id` must be"));
-  EXPECT_THAT(fault_of(R"({"op":"subscribe","id":")" + std::string(65, 'a') + "\"}"), HasSubstr("`id` must be"));
+  EXPECT_THAT(fault_of(R"({"op":"subscribe","id":")" + std::string(65, 'a') + "\"}"),
+              HasSubstr("`id` must be"));
   EXPECT_THAT(fault_of(R"({"op":"subscribe","id":1,"scope":[1]})"), HasSubstr("`scope` must be"));
   EXPECT_THAT(fault_of(R"({"op":"subscribe","id":1,"resources":{}})"), HasSubstr("`resources` must be"));
   EXPECT_THAT(fault_of(R"({"op":"subscribe","id":1,"since":5})"), HasSubstr("`since` must be"));
