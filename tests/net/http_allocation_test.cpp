@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "tests/net/scripted_server.h"
+#include "tests/net/websocket_server.h"
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
 #define SYNCLINE_COUNTS_ALLOCATIONS 1
@@ -87,6 +88,28 @@ TEST(HttpAllocation, AnAnswerFromTheFastPathAllocatesNothing) {
   counting = false;
   EXPECT_GT(allocations, 0U);
 #endif
+}
+
+TEST(HttpAllocation, AWebsocketMessageAndItsEchoAllocateNothing) {
+  websocket::testing::websocket_server s(testing::quick_options(),
+                                         websocket::testing::quick_session_options(), 1);
+  websocket::testing::client c = s.open("/echo");
+  const std::string message(1000, 'm');
+  std::string batch;
+  for (int i = 0; i < 16; ++i) {
+    batch += websocket::testing::frame({.op = websocket::opcode::text}, message);
+    batch += websocket::testing::frame({.op = websocket::opcode::ping}, "p");
+  }
+  allocations = 0;
+  for (const bool counted : {false, true}) {
+    counting = counted;
+    for (int round = 0; round < 50; ++round) {
+      c.socket().send(batch);
+      for (int i = 0; i < 32; ++i) ASSERT_FALSE(c.receive().bytes.empty());
+    }
+    counting = false;
+  }
+  EXPECT_EQ(allocations, 0U);
 }
 
 }  // namespace
