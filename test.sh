@@ -2,8 +2,8 @@
 # Builds and tests everything: ./test.sh [--full]
 #
 # Stages, each with its seconds: packages, release build, release tests, ASan+UBSan build and tests, TSan build and
-# tests, fuzz smoke. --full fuzzes longer, repeats the TSan tests, runs
-# the model test on many seeds, compiles each header alone and runs clang-tidy.
+# tests, fuzz smoke. --full fuzzes longer, repeats the TSan tests, runs the model test on many seeds and the Autobahn
+# Testsuite where it can be had, compiles each header alone and runs clang-tidy.
 # Works on a fresh Debian 12 as root, and anywhere else once the packages are there. Starts what it needs (a Redis of
 # its own on loopback) and stops it again. Ends with ctest's closing lines of the release run; any failure makes the
 # exit code non-zero.
@@ -195,6 +195,7 @@ need 'fuzz build' scripts/build.sh fuzz fuzzers
 stage 'fuzz smoke' run_fuzzers
 if [ "$full" = 1 ]; then
   stage 'long model seeds' run_long_seeds
+  stage 'Autobahn Testsuite' tests/tools/autobahn.sh
   stage 'headers alone' check_headers
   stage 'fuzz libraries for clang-tidy' scripts/build.sh fuzz
   stage 'clang-tidy' run_clang_tidy

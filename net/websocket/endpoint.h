@@ -27,7 +27,7 @@ struct session_output;
 
 struct session_options {
   std::uint64_t message_bytes_max = 1024 * 1024;  // of one message in, inflated: 1009
-  std::uint32_t fragments_max = 131'072;          // of one message in: 1008
+  std::uint32_t fragments_max = 131'072;          // of one message in: 1009
   std::uint32_t send_queue_bytes_max = 1024 * 1024;
   std::uint32_t drained_bytes = 16 * 1024;     // on_drained() at this or less
   std::uint32_t read_pause_bytes = 64 * 1024;  // unsent: the peer is not read

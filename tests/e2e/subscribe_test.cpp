@@ -51,8 +51,8 @@ TEST_P(Subscribe, FirstStateThenChangesThenResumeByCursor) {
   const small_server server;
   put_items(server, 1, 60, 1);
   put_items(server, 61, 70, 2);
-  const std::string long_name(4000, 'x');  // worth compressing
-  ASSERT_EQ(server.send("PATCH", "/v1/items/60", R"({"name":")" + long_name + "\"}").status, 200);
+  const std::string long_note(4000, 'x');  // worth compressing
+  ASSERT_EQ(server.send("PATCH", "/v1/items/60", R"({"note":")" + long_note + "\"}").status, 200);
   synced_copy copy;
   std::string cursor;
   {

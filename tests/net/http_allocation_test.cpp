@@ -6,6 +6,7 @@
 
 #include "tests/net/scripted_server.h"
 #include "tests/net/watched_memory.h"
+#include "tests/net/websocket_server.h"
 
 namespace syncline::net::http {
 namespace {
@@ -15,6 +16,7 @@ namespace memory = syncline::testing::memory;
 TEST(HttpAllocation, AnAnswerFromTheFastPathAllocatesNothing) {
   testing::scripted_server s(testing::quick_options(), 1);
   testing::raw_client c = s.connect();
+  const std::uint64_t before = memory::of_cores();
   const std::string one = "GET /fast HTTP/1.1\r\nHost: a\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
   std::string batch;
   for (int i = 0; i < 16; ++i) batch += one;
@@ -30,12 +32,34 @@ TEST(HttpAllocation, AnAnswerFromTheFastPathAllocatesNothing) {
       memory::count_cores(false);
     }
   }
-  EXPECT_EQ(memory::of_cores(), 0U);
+  EXPECT_EQ(memory::of_cores(), before);
   if (!memory::counts()) return;
   memory::count_cores(true);  // a task does allocate, which shows that the count works
   EXPECT_EQ(c.ask("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").body, "slow");
   memory::count_cores(false);
-  EXPECT_GT(memory::of_cores(), 0U);
+  EXPECT_GT(memory::of_cores(), before);
+}
+
+TEST(HttpAllocation, AWebsocketMessageAndItsEchoAllocateNothing) {
+  websocket::testing::websocket_server s(testing::quick_options(),
+                                         websocket::testing::quick_session_options(), 1);
+  websocket::testing::client c = s.open("/echo");
+  const std::string message(1000, 'm');
+  std::string batch;
+  for (int i = 0; i < 16; ++i) {
+    batch += websocket::testing::frame({.op = websocket::opcode::text}, message);
+    batch += websocket::testing::frame({.op = websocket::opcode::ping}, "p");
+  }
+  const std::uint64_t before = memory::of_cores();
+  for (const bool counted : {false, true}) {
+    memory::count_cores(counted);
+    for (int round = 0; round < 50; ++round) {
+      c.socket().send(batch);
+      for (int i = 0; i < 32; ++i) ASSERT_FALSE(c.receive().bytes.empty());
+    }
+    memory::count_cores(false);
+  }
+  EXPECT_EQ(memory::of_cores(), before);
 }
 
 }  // namespace
