@@ -43,6 +43,11 @@ class pool_classes {
     }
     return total_ - others - in_use_[mine];
   }
+  [[nodiscard]] bool all_in_use() const noexcept {
+    std::uint32_t sum = 0;
+    for (const std::uint32_t each : in_use_) sum += each;
+    return sum == total_;
+  }
   [[nodiscard]] bool use(work_class work) noexcept {
     if (room(work) == 0) return false;
     ++in_use_[static_cast<std::size_t>(work)];

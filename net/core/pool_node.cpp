@@ -12,7 +12,8 @@ pool_node::pool_node(pool_options options, unsigned cores, std::uint64_t seed)
       breaker_(std::chrono::milliseconds(options_.backoff_first_ms),
                std::chrono::milliseconds(options_.backoff_max_ms), seed) {
   assert(cores > 0 && options_.connections_max > 0 && options_.connects_max > 0);
-  for (unsigned i = 0; i < cores; ++i) {
+  // Where there is not one for each core nobody owns any: they go by turns.
+  for (unsigned i = 0; i < cores && options_.connections_max >= cores; ++i) {
     cores_[i].share = options_.connections_max / cores + (i < options_.connections_max % cores ? 1 : 0);
   }
 }
@@ -52,8 +53,11 @@ bool pool_node::end_use(unsigned id, work_class work) {
   return false;
 }
 
-std::uint32_t pool_node::room(unsigned id, work_class work) {
+std::uint32_t pool_node::connections_for(unsigned id, work_class work) {
   const std::lock_guard lock(mutex_);
+  // With everything in use no reserve is in the way: the core waits for a permit, and is not woken by each
+  // lease that ends somewhere.
+  if (classes_.all_in_use()) return options_.connections_max;
   const std::uint32_t room = classes_.room(work);
   if (room == 0) cores_[id].wants_room = true;
   return room;
@@ -214,18 +218,11 @@ void pool_node::permit_came_back(unsigned from, wake_list& wake) {
   if (mine.owes > 0) {
     set_owes(mine, mine.owes - 1);
     ++moved_;
-    // To who asked for it first; without such a core the promise goes to whoever wants one.
-    place* asker = nullptr;
+    // It goes to whose turn it is, not to who happened to ask this core; that one may ask again.
     for (place& each : cores_) {
-      if (each.donor == static_cast<int>(from) && (asker == nullptr || each.ticket < asker->ticket))
-        asker = &each;
-    }
-    if (asker != nullptr) {
-      asker->donor = -1;
-      asker->wants_permit = false;
-      ++asker->promised;
-      ++promised_;
-      if (asker->waker != nullptr) wake.push_back(asker->waker);
+      if (each.donor != static_cast<int>(from)) continue;
+      each.donor = -1;
+      break;
     }
   }
   promise_to_next(wake);

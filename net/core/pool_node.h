@@ -47,13 +47,14 @@ class pool_node {
   // Null takes it away: a core that has stopped wants nothing and is asked for nothing.
   void attach(unsigned id, pool_waker* waker);
 
-  // Classes. When the answer of use() is no, or of room() zero, the core is woken as soon as that may have
-  // changed.
+  // Classes. When use() says no the core is woken as soon as that may have changed.
   [[nodiscard]] bool use(unsigned id, work_class work);
   // True: some core waits for room. The caller serves its own waiters first and then calls pass_on().
   [[nodiscard]] bool end_use(unsigned id, work_class work);
   void pass_on();
-  [[nodiscard]] std::uint32_t room(unsigned id, work_class work);
+  // How many more connections would serve waiters of this class; when the others' reserves leave none, the
+  // core is woken as after use().
+  [[nodiscard]] std::uint32_t connections_for(unsigned id, work_class work);
 
   // Permits and connects.
   enum class opening : std::uint8_t { granted, no_permit, too_many_connects, down };

@@ -177,7 +177,8 @@ pool_slot* pool_state::join(const pool_waiter& waiter) {
   pool_slot* best = nullptr;
   for (const auto& each : slots_) {
     if (each->is != condition::busy || !each->shared || each->work != waiter.work || each->broken) continue;
-    if (each->uses >= options_.pipeline_limit || each->connection->broken()) continue;
+    if (each->uses >= options_.pipeline_limit) continue;
+    if (each->connection->broken() || each->connection->needs_reset()) continue;
     if (best == nullptr || each->uses < best->uses) best = each.get();
   }
   return best;
@@ -314,7 +315,7 @@ void pool_state::grow(steady_time now) {
     std::size_t longest = 0;
     for (std::size_t i = 0; i < order.count; ++i) {
       const work_class work = order.classes[i];
-      const std::uint32_t room = node_.room(id_, work);
+      const std::uint32_t room = node_.connections_for(id_, work);
       if (room == 0) wanting_ = true;
       servable += std::min<std::size_t>(queue_.waiting(work), room);
       longest = std::max(

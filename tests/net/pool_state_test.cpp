@@ -280,6 +280,11 @@ TEST(PoolState, ASpikeOpensFewConnections) {
   options.connections_max = 50;
   pool_by_hand pool(options);
   pool.warm(5, 0, milliseconds(150));
+  for (int i = 0; i < 200; ++i) {
+    pool_waiter& query = pool.ask();
+    pool.pass(milliseconds(2));
+    pool.release(query);
+  }
   for (int i = 0; i < 50; ++i) pool.ask();
   EXPECT_EQ(pool.core[0]->opening.size(), 1U) << "45 callers wait for the pool, not each for a connect";
   for (auto& each : pool.waiters) {
