@@ -158,6 +158,7 @@ task<result<pool_lease>> connection_pool::acquire_any(request_context& context, 
     mine.why_left = woken.error().code;
     co_return woken.error();
   }
+  if (context.cancelled()) co_return error(errc::cancelled, "the request was cancelled");
   if (mine.granted != nullptr) co_return mine.take();
   co_return mine.failure();
 }

@@ -2,10 +2,10 @@
 //
 // When even the shortest wait of an interval was over the target, the queue stands; then who waited for more
 // than twice the target is shed. We differ from the paper (Nichols, Jacobson: "Controlling Queue Delay",
-// 2012) in two ways. Shedding is by age and not at a growing rate, since callers are requests with a deadline
-// and not senders that slow down (as in "Fail at Scale", ACM Queue 2015). And a wait is measured as a part of
-// the time its request had: 5 ms of a deadline of 100 ms are as bad as 500 ms of 10 s, so that a thousand
-// patient callers are no overload.
+// 2012) in three ways. Shedding is by age and not at a growing rate, since callers are requests with a
+// deadline and not senders that slow down (as in "Fail at Scale", ACM Queue 2015). And a wait is measured as
+// a part of the time its request had: 5 ms of a deadline of 100 ms are as bad as 500 ms of 10 s, so that a
+// thousand patient callers are no overload.
 //
 // Thread: a value. Bound: a few words. Use: `if (codel.leaves(now, part)) shed(waiter);`
 //
@@ -28,7 +28,9 @@ class pool_codel {
   // A waiter is at the head and could be served; `part` of its time went by in the queue. True: shed it.
   [[nodiscard]] bool leaves(steady_time now, double part) noexcept {
     if (now >= interval_ends_) {
-      standing_ = seen_ && shortest_ > target_;
+      // Half the target ends it: callers are refused on arrival at 1.5 targets (entry_part), and with a
+      // single threshold the queue would swing between the two bounds and shed a third of what it let in.
+      standing_ = seen_ && shortest_ > (standing_ ? target_ / 2 : target_);
       interval_ends_ = now + interval_;
       shortest_ = part;
       seen_ = true;
@@ -43,7 +45,10 @@ class pool_codel {
     standing_ = false;
   }
   [[nodiscard]] bool standing() const noexcept { return standing_; }
-  [[nodiscard]] double shed_part() const noexcept { return 2 * target_; }
+  // While the queue stands, who is estimated to wait for more is better refused on arrival. Between the
+  // target and twice it: lower and the queue would stop standing, which lets it grow again; higher and more
+  // of those let in are shed later.
+  [[nodiscard]] double entry_part() const noexcept { return 1.5 * target_; }
 
  private:
   double target_;

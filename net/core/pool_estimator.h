@@ -29,8 +29,8 @@ class pool_estimator {
     --lanes_;
     progress_ = now;
     const auto held = std::chrono::duration_cast<duration>(now - since);
-    // 1/16: half of a change is seen after 11 leases.
-    hold_us_ += (static_cast<double>(held.count()) - hold_us_) / 16;
+    // 1/32: half of a change is seen after 22 leases, and exponential holds make the mean vary by an eighth.
+    hold_us_ += (static_cast<double>(held.count()) - hold_us_) / 32;
   }
   [[nodiscard]] std::uint32_t lanes() const noexcept { return lanes_; }
   [[nodiscard]] duration hold() const noexcept { return duration(static_cast<std::int64_t>(hold_us_)); }

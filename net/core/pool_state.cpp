@@ -78,7 +78,7 @@ microseconds pool_state::estimate(work_class work, steady_time now) {
 bool pool_state::fits(const pool_waiter& waiter, steady_time now) {
   const pool_codel& codel = of(waiter.work).codel;
   double part = options_.wait_percent_max / 100.0;
-  if (codel.standing()) part = std::min(part, codel.shed_part());
+  if (codel.standing()) part = std::min(part, codel.entry_part());
   microseconds most = std::chrono::duration_cast<microseconds>(waiter.budget * part);
   // Where nothing is open the wait is the connect's, not the queue's: that may take all the time there is.
   if (open() == 0) most = std::chrono::duration_cast<microseconds>(waiter.budget);

@@ -54,7 +54,7 @@ TEST(PoolEstimator, WaitIsQueueTimesHoldOverLanes) {
 TEST(PoolEstimator, FollowsTheHoldTimes) {
   pool_estimator estimator(milliseconds(2));
   estimator.lease_begins(kStart);
-  for (int i = 1; i <= 100; ++i) {
+  for (int i = 1; i <= 300; ++i) {
     estimator.lease_begins(kStart);
     estimator.lease_ends(kStart, kStart - milliseconds(8));
   }
