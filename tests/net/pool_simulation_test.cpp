@@ -1,0 +1,309 @@
+// The pool's decisions under load, simulated event by event: no clock, no thread, the same figures on every
+// machine. docs/pools.md quotes what these tests print.
+#include <cstdio>
+#include <map>
+#include <queue>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "tests/net/pool_by_hand.h"
+
+namespace syncline::net {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using testing::by_hand_options;
+using testing::hand_connection;
+
+class simulation final : public pool_hands, public pool_waker {
+ public:
+  simulation(const pool_options& options, microseconds connect, std::uint64_t seed)
+      : connect_(connect), random_(seed), node_(options, 1, seed), state_(node_, 0, *this, seed) {
+    node_.attach(0, this);
+    at(milliseconds(0), [this] { tick(); });
+  }
+  ~simulation() { state_.stop(now_); }
+
+  struct request {
+    pool_waiter waiter;
+    steady_time came;
+    microseconds service{};
+    microseconds client{};  // gives up after this
+  };
+  struct outcome {
+    std::size_t asked = 0, served = 0, useful = 0, refused_at_once = 0, shed = 0, late = 0, without_time = 0;
+    double useful_work_s = 0;
+    std::vector<double> answered_ms;
+    std::vector<double> shed_after_ms;
+    std::size_t opened = 0;
+    double last_answer_ms = 0;
+  };
+
+  void open(pool_slot& slot) override {
+    ++result.opened;
+    at(connect_, [this, &slot] { state_.opened(slot, std::make_unique<hand_connection>(), now_); });
+  }
+  void reset(pool_slot&) override {}
+  void validate(pool_slot& slot) override {
+    at(microseconds(200), [this, &slot] { state_.tended(slot, true, now_); });
+  }
+  void close(pool_slot& slot) override {
+    at(microseconds(0), [this, &slot] { state_.closed(slot, now_); });
+  }
+  void wake() noexcept override {
+    at(microseconds(0), [this] { state_.look(now_); });
+  }
+  void wake(pool_waiter& waiter) noexcept override {
+    at(microseconds(0), [this, &waiter] { answered(*of_[&waiter]); });
+  }
+
+  void ask(microseconds service, microseconds client, work_class work = work_class::interactive,
+           std::function<void(bool)> then = {}) {
+    requests_.push_back(std::make_unique<request>());
+    request& made = *requests_.back();
+    of_[&made.waiter] = &made;
+    then_[&made] = std::move(then);
+    made.came = now_;
+    made.service = service;
+    made.client = client;
+    made.waiter.work = work;
+    made.waiter.deadline = now_ + client;
+    ++result.asked;
+    switch (state_.ask(made.waiter, now_)) {
+      case pool_state::verdict::granted:
+        return serve(made);
+      case pool_state::verdict::refused:
+        ++result.refused_at_once;
+        result.without_time += made.waiter.retry_after_ms == 0 ? 1 : 0;
+        return end(made, false);
+      case pool_state::verdict::queued:
+        at(client, [this, &made] {
+          if (!made.waiter.queued) return;
+          state_.leave(made.waiter, errc::timed_out, now_);
+          ++result.late;
+          end(made, false);
+        });
+    }
+  }
+
+  void at(microseconds later, std::function<void()> what) {
+    events_.push({now_ + later, order_++, std::move(what)});
+  }
+  void run_until(microseconds end) {
+    while (!events_.empty() && events_.top().when <= kStart + end) {
+      const event_at next = events_.top();
+      events_.pop();
+      now_ = next.when;
+      next.what();
+    }
+    now_ = kStart + end;
+  }
+  double exponential(double mean) { return std::exponential_distribution<double>(1 / mean)(random_); }
+  [[nodiscard]] double now_ms() const {
+    return std::chrono::duration<double, std::milli>(now_ - kStart).count();
+  }
+  [[nodiscard]] const pool_state& state() const { return state_; }
+
+  outcome result;
+
+ private:
+  struct event_at {
+    steady_time when;
+    std::uint64_t order;
+    std::function<void()> what;
+    bool operator<(const event_at& other) const {
+      return when != other.when ? when > other.when : order > other.order;
+    }
+  };
+
+  void tick() {
+    state_.tick(now_);
+    at(pool_state::kTick, [this] { tick(); });
+  }
+  void answered(request& which) {
+    if (which.waiter.granted != nullptr) return serve(which);
+    ++result.shed;
+    result.without_time += which.waiter.retry_after_ms == 0 ? 1 : 0;
+    result.shed_after_ms.push_back(ms_since(which.came));
+    end(which, false);
+  }
+  void serve(request& which) {
+    const steady_time since = now_;
+    at(which.service, [this, &which, since] {
+      ++result.served;
+      const double took = ms_since(which.came);
+      if (now_ - which.came <= which.client) {
+        ++result.useful;
+        result.useful_work_s += std::chrono::duration<double>(which.service).count();
+        result.answered_ms.push_back(took);
+      }
+      result.last_answer_ms = now_ms();
+      pool_slot* slot = std::exchange(which.waiter.granted, nullptr);
+      state_.release(*slot, since, false, now_);
+      end(which, true);
+    });
+  }
+  void end(request& which, bool well) {
+    const std::function<void(bool)> then = std::move(then_[&which]);
+    if (then) then(well);
+  }
+  [[nodiscard]] double ms_since(steady_time when) const {
+    return std::chrono::duration<double, std::milli>(now_ - when).count();
+  }
+
+  static constexpr steady_time kStart{std::chrono::hours(1)};
+  steady_time now_ = kStart;
+  microseconds connect_;
+  std::mt19937_64 random_;
+  std::priority_queue<event_at> events_;
+  std::uint64_t order_ = 0;
+  std::vector<std::unique_ptr<request>> requests_;
+  std::map<pool_waiter*, request*> of_;
+  std::map<request*, std::function<void(bool)>> then_;
+  pool_node node_;
+  pool_state state_;
+};
+
+double percentile(std::vector<double> values, double part) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[static_cast<std::size_t>(part * static_cast<double>(values.size() - 1))];
+}
+
+TEST(PoolSimulation, ASpikeOfFiftyOnFiveIdleConnections) {
+  pool_options options = by_hand_options();
+  options.connections_max = 50;
+  options.connections_min = 5;
+  simulation run(options, milliseconds(150), 1);
+  run.run_until(milliseconds(1000));  // the warm ones are open
+  ASSERT_EQ(run.state().count().idle, 5U);
+  for (int i = 0; i < 200; ++i) {  // some traffic, so that times are known
+    run.ask(milliseconds(2), milliseconds(10'000));
+    run.run_until(milliseconds(1000 + 5 * (i + 1)));
+  }
+  run.result = {};
+  for (int i = 0; i < 50; ++i) run.ask(milliseconds(2), milliseconds(10'000));
+  run.run_until(milliseconds(4000));
+  const pool_state::numbers end = run.state().count();
+  std::printf("spike: %zu connections opened, %zu at the end, last of 50 answered after %.1f ms\n",
+              run.result.opened, end.idle, run.result.last_answer_ms - 2000);
+  EXPECT_EQ(run.result.useful, 50U);
+  EXPECT_LE(end.idle, 6U) << "poor pools end with 45";
+  EXPECT_LE(run.result.last_answer_ms - 2000, 22.0) << "ten rounds of 2 ms";
+}
+
+struct overload_figures {
+  double goodput = 0;
+  simulation::outcome outcome;
+};
+
+overload_figures overload(double load, std::uint64_t seed) {
+  pool_options options = by_hand_options();
+  options.connections_max = 10;
+  options.connections_min = 10;
+  options.lifetime_max_ms = 100'000'000;
+  simulation run(options, milliseconds(5), seed);
+  run.run_until(milliseconds(1000));
+  const double between_us = 2000.0 / 10 / load;
+  const milliseconds span(20'000);
+  std::function<void()> arrive = [&] {
+    if (run.now_ms() > 1000.0 + static_cast<double>(span.count())) return;
+    const auto service = microseconds(1 + static_cast<std::int64_t>(run.exponential(2000)));
+    run.ask(service, milliseconds(100));
+    run.at(microseconds(static_cast<std::int64_t>(run.exponential(between_us))), arrive);
+  };
+  arrive();
+  run.run_until(milliseconds(1000) + span + milliseconds(500));
+  overload_figures out;
+  out.outcome = run.result;
+  const double capacity_s = 10.0 * std::chrono::duration<double>(span).count();
+  out.goodput = run.result.useful_work_s / capacity_s;
+  const auto& r = run.result;
+  std::printf(
+      "overload %.1fx: useful work %.1f %% of capacity; answered p50 %.1f ms, p99 %.1f ms; refused at once "
+      "%zu, "
+      "shed %zu (after %.1f ms p99), late %zu of %zu\n",
+      load, out.goodput * 100, percentile(r.answered_ms, 0.5), percentile(r.answered_ms, 0.99),
+      r.refused_at_once, r.shed, percentile(r.shed_after_ms, 0.99), r.late, r.asked);
+  return out;
+}
+
+class PoolOverload : public ::testing::TestWithParam<double> {};
+
+TEST_P(PoolOverload, KeepsUsefulWorkAndRefusesTheRestAtOnce) {
+  const overload_figures figures = overload(GetParam(), 11);
+  const auto& r = figures.outcome;
+  EXPECT_GE(figures.goodput, 0.95);
+  EXPECT_LT(percentile(r.answered_ms, 0.99), 60);
+  EXPECT_EQ(r.without_time, 0U) << "each refusal says when to come back";
+  EXPECT_EQ(r.served, r.useful) << "nothing is executed for a client that is gone";
+  const std::size_t refused = r.refused_at_once + r.shed + r.late;
+  EXPECT_EQ(r.late, 0U);
+  EXPECT_GE(static_cast<double>(r.refused_at_once), 0.8 * static_cast<double>(refused));
+  EXPECT_LT(percentile(r.shed_after_ms, 0.99), 30);
+}
+
+INSTANTIATE_TEST_SUITE_P(Load, PoolOverload, ::testing::Values(1.2, 2.0));
+
+TEST(PoolSimulation, BelowCapacityNobodyIsRefused) {
+  const overload_figures figures = overload(0.8, 12);
+  EXPECT_EQ(figures.outcome.refused_at_once + figures.outcome.shed + figures.outcome.late, 0U);
+}
+
+// Callers with the time of a usual request: many of them are a queue, not an overload.
+TEST(PoolSimulation, TwoThousandPatientCallersOnTenConnectionsAllSucceed) {
+  for (const int callers : {1, 11, 100, 2000}) {
+    pool_options options = by_hand_options();
+    options.connections_max = 10;
+    simulation run(options, milliseconds(5), 3);
+    std::function<void(bool)> again = [&](bool) {
+      if (run.now_ms() > 4000) return;
+      run.ask(microseconds(1 + static_cast<std::int64_t>(run.exponential(1000))), milliseconds(10'000),
+              work_class::interactive, again);
+    };
+    for (int i = 0; i < callers; ++i) again(true);
+    run.run_until(milliseconds(8000));
+    const auto& r = run.result;
+    std::printf("%d callers: %zu served, %zu refused, p99 %.1f ms, %zu connections\n", callers, r.served,
+                r.refused_at_once + r.shed + r.late, percentile(r.answered_ms, 0.99), r.opened);
+    EXPECT_EQ(r.refused_at_once + r.shed + r.late, 0U) << callers;
+    EXPECT_LE(r.opened, 10U);
+  }
+}
+
+// Bulk work of 300 ms a lease, more of it than fits, beside interactive reads of 2 ms.
+TEST(PoolSimulation, BulkWorkDoesNotSlowInteractiveReads) {
+  pool_options options = by_hand_options();
+  options.connections_max = 10;
+  options.connections_min = 10;
+  options.reserved_percent = {40, 20, 10, 10, 10};
+  simulation run(options, milliseconds(5), 4);
+  run.run_until(milliseconds(1000));
+  std::function<void(bool)> bulk = [&](bool) {
+    if (run.now_ms() > 9000) return;
+    run.ask(milliseconds(300), milliseconds(600'000), work_class::bulk, bulk);
+  };
+  for (int i = 0; i < 30; ++i) bulk(true);
+  std::vector<double> reads_ms;
+  std::function<void()> read = [&] {
+    if (run.now_ms() > 9000) return;
+    const double asked = run.now_ms();
+    run.ask(milliseconds(2), milliseconds(1000), work_class::interactive,
+            [&reads_ms, &run, asked](bool well) {
+              ASSERT_TRUE(well);
+              reads_ms.push_back(run.now_ms() - asked);
+            });
+    run.at(microseconds(static_cast<std::int64_t>(run.exponential(2000))),
+           read);  // a quarter of four connections
+  };
+  read();
+  run.run_until(milliseconds(12'000));
+  std::printf("reads beside bulk: p50 %.1f ms, p99 %.1f ms\n", percentile(reads_ms, 0.5),
+              percentile(reads_ms, 0.99));
+  EXPECT_LT(percentile(reads_ms, 0.99), 10) << "a shared queue makes them wait for leases of 300 ms";
+}
+
+}  // namespace
+}  // namespace syncline::net
