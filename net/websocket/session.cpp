@@ -172,8 +172,9 @@ void session::on_peer_close(const message_event& e) {
 void session::on_end_of_input() {
   if (socket_.peer_gone() || hung_up_) return lost("the connection broke");
   // Without a close frame, but the peer may still read: what is queued goes out.
+  const bool ours = phase_ == phase::closing;
   finish();
-  tell_closed(close_code::abnormal, "the peer ended without a close frame");
+  tell_closed(ours ? our_code_ : close_code::abnormal, "the peer ended without a close frame");
 }
 
 // The peer broke a rule, or we cannot go on: a close frame, then nothing.

@@ -261,6 +261,18 @@ TEST_P(WebsocketSession, HalfCloseWithoutACloseFrameIsAnAbnormalEndThatStillSend
   EXPECT_TRUE(eventually([&] { return s.serves->connections() == 0; }));
 }
 
+TEST_P(WebsocketSession, HalfCloseInsteadOfAnAnswerToOurCloseFrameEndsWithOurCode) {
+  websocket_server s(quick_options());
+  client c = s.open("/close");
+  const std::shared_ptr<test_socket> end = s.newest();
+  c.send(opcode::text, "now");
+  EXPECT_EQ(c.receive().code, 1008);
+  c.socket().shut_down_writing();
+  EXPECT_TRUE(c.ends());
+  ASSERT_TRUE(eventually([&] { return end->closed != 0; }));
+  EXPECT_EQ(end->code, 1008);
+}
+
 TEST_P(WebsocketSession, AConnectionThatBreaksInAnyStateEndsOnce) {
   websocket_server s(quick_options());
   const std::string states[] = {"",
