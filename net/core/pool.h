@@ -19,7 +19,7 @@
 //  1. A lease ends its use of the connection exactly once, on destruction, also when its task is destroyed.
 //  2. A waiter that is cancelled after it was given a connection gives it to the next.
 //  3. Connects, resets, validations and closes run in tasks of the pool, each with a deadline; stop() cancels
-//     and awaits them.
+//     the connects and awaits all of them.
 #pragma once
 
 #include <concepts>
