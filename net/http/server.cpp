@@ -134,9 +134,9 @@ result<void> server::start() {
     state_->parts.clear();
     return error(errc::down, "cannot listen", e.what());
   }
-  for (const std::shared_ptr<core_part>& part : state_->parts) {
-    part->on().post([part] { part->start(); });
-  }
+  // A core that could not begin would hold connections that nobody accepts.
+  if (!state_->on_each_core([](core_part& part) { part.start(); }))
+    return error(errc::down, "a core could not begin to accept");
   return result<void>();
 }
 

@@ -10,7 +10,7 @@ using RouterTest = RestTest;
 TEST_F(RouterTest, WhatIsNotDeclaredDoesNotExist) {
   for (const char* path :
        {"/", "/v1", "/v1/", "/v2/users/1", "/v1/passwords", "/v1/users/1/nothing", "/v1/notes/plain/profile",
-        "/v1/users/1/profile/more", "/v1/sync/1", "/v1/subscribe"}) {
+        "/v1/users/1/profile/more", "/v1/sync/1", "/v1/subscribe/1"}) {
     const answer a = get(path);
     EXPECT_EQ(a.status, 404) << path;
     EXPECT_EQ(a.content_type, "application/problem+json") << path;
