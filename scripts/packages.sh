@@ -13,7 +13,7 @@ build=(ccache cmake g++-12 git libboost1.81-dev libboost-json1.81-dev libcli11-d
   libgtest-dev libhiredis-dev libjemalloc-dev libprotobuf-dev libsqlite3-dev libssl-dev ninja-build
   protobuf-compiler zlib1g-dev)
 demo=(curl)
-test=(clang-14 clang-format-14 clang-tidy-14 curl libclang-rt-14-dev python3 redis-server sqlite3)
+test=(clang-14 clang-format-14 clang-tidy-14 curl libclang-rt-14-dev openssl python3 redis-server sqlite3)
 
 usage() {
   sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d'

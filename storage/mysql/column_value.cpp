@@ -102,7 +102,8 @@ class clock_text {
   void mark(char c) noexcept { text_[size_++] = c; }
   void fraction(std::uint64_t microseconds, std::uint32_t digits) noexcept {
     // A value finer than its column says is shown whole rather than cut.
-    if (digits > 6 || (digits == 0 && microseconds != 0)) digits = 6;
+    if (digits > 6) digits = microseconds == 0 ? 0 : 6;
+    if (digits == 0 && microseconds != 0) digits = 6;
     if (digits == 0) return;
     mark('.');
     number(microseconds, 6);
@@ -114,6 +115,13 @@ class clock_text {
   std::array<char, 32> text_{};
   std::size_t size_ = 0;
 };
+
+// The X Plugin leaves fractional_digits out for temporal columns; their display length tells: 19 characters
+// of a DATETIME or 10 of a TIME, then a point and the digits.
+std::uint32_t digits_of(const column& of, std::uint32_t length_without) noexcept {
+  if (of.fractional_digits != 0) return of.fractional_digits;
+  return of.length > length_without + 1 ? of.length - length_without - 1 : 0;
+}
 
 // Up to N varints; those left out at the end are zero. Each is at most its limit.
 template <std::size_t N>
@@ -146,7 +154,7 @@ net::result<cell> decode_datetime(const column& of, std::string_view field, text
     out.number(parts[4], 2);
     out.mark(':');
     out.number(parts[5], 2);
-    out.fraction(parts[6], of.fractional_digits);
+    out.fraction(parts[6], digits_of(of, 19));
   }
   return cell::of_text(arena.copy(out.view()));
 }
@@ -165,7 +173,7 @@ net::result<cell> decode_time(const column& of, std::string_view field, text_are
   out.number(parts[1], 2);
   out.mark(':');
   out.number(parts[2], 2);
-  out.fraction(parts[3], of.fractional_digits);
+  out.fraction(parts[3], digits_of(of, 10));
   return cell::of_text(arena.copy(out.view()));
 }
 

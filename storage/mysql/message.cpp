@@ -86,7 +86,9 @@ void append_empty_frame(net::byte_buffer& out, client_message type) {
 }
 
 net::result<void> parse_body(std::string_view body, google::protobuf::MessageLite& into) {
-  if (body.size() >= INT_MAX || !into.ParseFromArray(body.data(), static_cast<int>(body.size())))
+  // Not ParseFromArray(): it writes to the log itself when a required field is missing.
+  if (body.size() >= INT_MAX || !into.ParsePartialFromArray(body.data(), static_cast<int>(body.size())) ||
+      !into.IsInitialized())
     return error(errc::corrupt, "a message from MySQL makes no sense", into.GetTypeName());
   return {};
 }

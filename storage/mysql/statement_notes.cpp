@@ -51,7 +51,7 @@ net::result<void> read_state(std::string_view payload, statement_notes& of_state
       of_statement.rows_affected = value;
       break;
     case parameter::client_id:
-      of_server.connection_id = value;
+      of_server.client_id = value;
       break;
   }
   return {};

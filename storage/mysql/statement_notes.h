@@ -34,8 +34,8 @@ struct statement_notes {
 };
 
 struct server_notes {
-  std::uint64_t connection_id = 0;  // as in SHOW PROCESSLIST
-  bool going_away = false;          // the server said that it ends this session
+  std::uint64_t client_id = 0;  // the X Plugin's number, which is not the one of SHOW PROCESSLIST
+  bool going_away = false;      // the server said that it ends this session
 };
 
 // Reads one Notice; what is of no use to us is skipped. errc::corrupt.

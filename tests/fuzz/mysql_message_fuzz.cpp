@@ -34,7 +34,7 @@ void decode_as_every_type(std::string_view field, std::uint32_t details) {
 
 void check_row(std::string_view body) {
   wire::Row by_protobuf;
-  const bool parses = by_protobuf.ParseFromArray(body.data(), static_cast<int>(body.size()));
+  const bool parses = by_protobuf.ParsePartialFromArray(body.data(), static_cast<int>(body.size()));
   row_fields fields;
   const auto columns = parses ? static_cast<std::size_t>(by_protobuf.fields_size()) : 3;
   const bool read = read_row(body, columns, fields);
@@ -52,7 +52,7 @@ void check_row(std::string_view body) {
 void check_column(std::string_view body) {
   const auto read = read_column(body);
   wire::ColumnMetaData by_protobuf;
-  if (!by_protobuf.ParseFromArray(body.data(), static_cast<int>(body.size())) || read.has_error()) return;
+  if (!by_protobuf.ParsePartialFromArray(body.data(), static_cast<int>(body.size())) || read.has_error()) return;
   if (read->name != by_protobuf.name() || read->collation != by_protobuf.collation() ||
       read->length != by_protobuf.length() || read->flags != by_protobuf.flags() ||
       read->fractional_digits != by_protobuf.fractional_digits() ||

@@ -183,6 +183,20 @@ answers_x() {
   ) 2>/dev/null
 }
 
+# A certificate of an authority of its own that names this host: the one the server would make for itself names nobody.
+make_certificate() {
+  local rows=$folder/rows
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj '/CN=Syncline test authority' \
+    -keyout "$rows/ca-key.pem" -out "$rows/ca.pem" 2>/dev/null
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=Syncline test server' \
+    -keyout "$rows/server-key.pem" -out "$rows/server-req.pem" 2>/dev/null
+  openssl x509 -req -in "$rows/server-req.pem" -CA "$rows/ca.pem" -CAkey "$rows/ca-key.pem" -set_serial 2 -days 3650 \
+    -extfile <(echo 'subjectAltName=IP:127.0.0.1,DNS:syncline.test') -out "$rows/server-cert.pem" 2>/dev/null
+  chown --reference="$rows" "$rows"/{ca,server}*.pem
+  chmod 644 "$rows"/{ca,server-cert}.pem
+  chmod 600 "$rows"/{ca,server}-key.pem
+}
+
 launch() {
   local ports=$1 x_port=$2 i
   rm -f "$sockets"/* "$folder/mysqld.pid"
@@ -221,6 +235,7 @@ start() {
       tail -n 20 "$folder/initialise.log" >&2
       die 'the data folder could not be made'
     }
+    make_certificate || die 'no certificate could be made'
     : >"$folder/initialised"
   fi
   for attempt in 1 2 3; do

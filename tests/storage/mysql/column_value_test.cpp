@@ -104,6 +104,13 @@ TEST(MysqlColumnValue, DatesAndTimesHaveTheDigitsOfTheirColumn) {
             "text 2024-02-29 23:59:59.999999");
   EXPECT_EQ(shown(of(column_type::datetime, 3, kContentDatetime), day + "\1\2\3\xf8\xac\x01"s),
             "text 2024-02-29 01:02:03.022");
+  column by_length = of(column_type::datetime, 0, kContentDatetime);
+  by_length.length = 23;
+  EXPECT_EQ(shown(by_length, day), "text 2024-02-29 00:00:00.000")
+      << "DATETIME(3) as the server describes it";
+  by_length.type = column_type::time;
+  by_length.length = 17;
+  EXPECT_EQ(shown(by_length, "\0\1"s), "text 01:00:00.000000") << "TIME(6)";
   EXPECT_EQ(shown(of(column_type::datetime, 0, kContentDate), "\0\0\0"s), "text 0000-00-00");
   EXPECT_EQ(shown(of(column_type::datetime), "\xe8\x0f\2"s), "corrupt") << "no day";
   EXPECT_EQ(shown(of(column_type::datetime), "\xe8\x0f\x0d\1"s), "corrupt") << "month 13";

@@ -154,7 +154,7 @@ TEST(MysqlMessage, NoticesTellRowsIdsAndWarnings) {
   EXPECT_EQ(of_statement.last_insert_id, 7U);
   state.set_parameter(11);
   ASSERT_TRUE(read_notice(notice(3, 2, state.SerializeAsString()), of_statement, of_server).has_value());
-  EXPECT_EQ(of_server.connection_id, 7U);
+  EXPECT_EQ(of_server.client_id, 7U);
   wire::Warning warned;
   warned.set_level(1);
   warned.set_code(1265);
