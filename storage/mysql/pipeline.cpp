@@ -67,7 +67,12 @@ std::shared_ptr<pending> pipeline::expect(bool attended, bool plain) {
   if (attended) ++attended_;
   queue_.push_back(made);
   if (!queue_.front()->abandoned_) drain_timer_.disarm();
-  link_->flush_soon();
+  // The first one goes at once; those that follow in the same turn of the core share a packet.
+  if (queue_.size() == 1) {
+    link_->flush();
+  } else {
+    link_->flush_soon();
+  }
   return made;
 }
 

@@ -52,7 +52,8 @@ void check_row(std::string_view body) {
 void check_column(std::string_view body) {
   const auto read = read_column(body);
   wire::ColumnMetaData by_protobuf;
-  if (!by_protobuf.ParsePartialFromArray(body.data(), static_cast<int>(body.size())) || read.has_error()) return;
+  if (!by_protobuf.ParsePartialFromArray(body.data(), static_cast<int>(body.size())) || read.has_error())
+    return;
   if (read->name != by_protobuf.name() || read->collation != by_protobuf.collation() ||
       read->length != by_protobuf.length() || read->flags != by_protobuf.flags() ||
       read->fractional_digits != by_protobuf.fractional_digits() ||

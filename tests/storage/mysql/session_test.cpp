@@ -284,7 +284,8 @@ TEST_F(MysqlSession, ValuesAndStatementsOfMegabytesPass) {
   run([this]() -> task<void> {
     request_context context(on_);
     for (const bool by_socket : {false, true}) {
-      auto with = co_await opened(context, by_socket ? unix_options() : tcp_options());
+      const auto options = by_socket ? unix_options() : tcp_options();
+      auto with = co_await opened(context, options);
       const std::string large(5'000'000, 'y');
       const std::vector<argument> values = {argument::of_text(large)};
       const auto got = co_await with->execute(context, "SELECT ?, LENGTH(?1)", values);
