@@ -59,6 +59,7 @@ class faulty_proxy {
   void delay(int ms) { delay_ms_ = ms; }
   [[nodiscard]] bool struck() const { return held_; }          // the fault has happened
   [[nodiscard]] long forwarded() const { return forwarded_; }  // bytes from the server so far
+  [[nodiscard]] long sent() const { return sent_; }            // bytes to the server so far
   [[nodiscard]] int accepted() const { return accepted_; }
 
  private:
@@ -133,15 +134,18 @@ class faulty_proxy {
       const long allowed = counted ? budget_.load() : kUnlimited;
       if (allowed <= 0) return true;
       const std::size_t size = std::min(bytes.size(), static_cast<std::size_t>(allowed));
+      // Counted before it is sent: who has the bytes finds them counted.
+      if (counted) forwarded_ += static_cast<long>(size);
       const ssize_t n = ::send(to, bytes.data(), size, MSG_NOSIGNAL);
+      if (counted) forwarded_ -= static_cast<long>(size) - (n < 0 ? 0 : n);
       if (n < 0) return errno == EAGAIN;
       if (counted) {
-        forwarded_ += n;
         // restore() may come in between: only what is still counted is taken off.
         long before = budget_;
         while (before < kUnlimited / 2 && !budget_.compare_exchange_weak(before, before - n)) {
         }
       }
+      if (!counted) sent_ += n;
       bytes.erase(0, static_cast<std::size_t>(n));
       if (bytes.empty()) from.pop_front();
     }
@@ -186,7 +190,7 @@ class faulty_proxy {
   std::uint16_t port_ = 0;
   int listener_ = -1;
   std::atomic<bool> stop_{false}, held_{false};
-  std::atomic<long> budget_{kUnlimited}, forwarded_{0};
+  std::atomic<long> budget_{kUnlimited}, forwarded_{0}, sent_{0};
   std::atomic<end> how_{end::hold};
   std::atomic<int> delay_ms_{0}, accepted_{0};
   std::list<pair> pairs_;
