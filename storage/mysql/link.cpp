@@ -1,5 +1,6 @@
 #include "storage/mysql/link.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/basic_stream_socket.hpp>
@@ -137,13 +138,20 @@ net::task<net::result<void>> link::start_tls(net::request_context& context,
 }
 
 void link::flush() {
-  if (output_.empty() && raw_output().empty()) return;
-  if (tls_ != nullptr && !shaking_hands_ && !output_.empty()) {
-    const net::result<void> done = tls_->encrypt(output_.view(), cipher_out_);
-    output_.clear();
-    if (done.has_error()) write_failed_ = true;
+  if (tls_ == nullptr || shaking_hands_) {
+    write_pending();
+    return;
   }
+  // In slices, as the socket takes them: a statement of 64 MiB is neither encrypted at one go nor kept twice.
   write_pending();
+  while (!output_.empty() && cipher_out_.empty() && !write_failed_ && !failure_) {
+    const std::size_t slice = std::min(output_.size(), kReadBytesMax);
+    const net::result<void> done = tls_->encrypt(output_.view().substr(0, slice), cipher_out_);
+    output_.consume(slice);
+    if (done.has_error()) write_failed_ = true;
+    write_pending();
+  }
+  if (output_.empty() && output_.capacity() > kKeepBytes) output_.release();
 }
 
 void link::write_pending() {
@@ -168,7 +176,9 @@ void link::write_pending() {
   }
   if (out.empty() && out.capacity() > kKeepBytes) out.release();
   // The server may have said why before it closed: that comes by reading.
-  if (write_failed_) out.clear();
+  if (!write_failed_) return;
+  out.clear();
+  output_.clear();
 }
 
 void link::flush_soon() {
