@@ -4,9 +4,9 @@
 # Stages, each with its seconds: packages, release build, release tests, ASan+UBSan build and tests, TSan build and
 # tests, fuzz smoke. --full fuzzes longer, repeats the TSan tests, runs the model test on many seeds and the Autobahn
 # Testsuite where it can be had, compiles each header alone and runs clang-tidy.
-# Works on a fresh Debian 12 as root, and anywhere else once the packages are there. Starts what it needs (a Redis of
-# its own on loopback) and stops it again. Ends with ctest's closing lines of the release run; any failure makes the
-# exit code non-zero.
+# Works on a fresh Debian 12 as root, and anywhere else once the packages are there. Starts what it needs (a Redis and a
+# MySQL of its own on loopback) and stops it again; where no MySQL can be had its tests are counted as skipped. Ends
+# with ctest's closing lines of the release run; any failure makes the exit code non-zero.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
 
@@ -32,12 +32,14 @@ results=$PWD/build/test-results
 rm -rf "$results"
 mkdir -p "$results"
 private=$(mktemp -d "${TMPDIR:-/tmp}/syncline-test.XXXXXX")
+chmod 711 "$private"  # a database server started by root runs as somebody else
 redis_pid=
 failed=()
 last_ok=1
 seconds=()
 
 clean_up() {
+  [ ! -d "$private/mysql" ] || tests/tools/mysql.sh stop "$private/mysql" || true
   [ -z "$redis_pid" ] || kill "$redis_pid" 2>/dev/null || true
   [ -z "$redis_pid" ] || wait "$redis_pid" 2>/dev/null || true
   rm -rf "$private"
@@ -108,6 +110,19 @@ start_redis() {
   done
   cat "$results/redis.log" >&2
   return 1
+}
+
+# A MySQL of our own: the server's files are kept between runs, its rows are gone when we are. Without one the tests that
+# need it say so and are counted.
+start_mysql() {
+  if tests/tools/mysql.sh start "$private/mysql" >"$results/mysql.log" 2>&1; then
+    # shellcheck disable=SC1091
+    . "$private/mysql/env"
+    echo "MySQL on $SYNCLINE_TEST_MYSQL (X Protocol)"
+  else
+    tail -n 5 "$results/mysql.log"
+    echo 'no MySQL: the tests that need one are skipped'
+  fi
 }
 
 # GCC 12's sanitizer runtimes cannot place their shadow when the kernel randomises 32 bits of mmap addresses.
@@ -183,13 +198,14 @@ run_clang_tidy() {
 
 need packages scripts/packages.sh runtime build test
 need redis start_redis
+stage mysql start_mysql
 need 'release build' scripts/build.sh release
 stage 'release tests' run_ctest release
 # Labelled `once`: tests of the source text and of the scripts, which no sanitizer changes.
 need 'asan+ubsan build' scripts/build.sh asan
 stage 'asan+ubsan tests' run_ctest asan -LE once
 # What threads share: the handlers of test_server run on one core each and are seen through test_e2e.
-need 'tsan build' scripts/build.sh tsan test_perf test_net test_cache test_storage test_e2e
+need 'tsan build' scripts/build.sh tsan test_perf test_net test_cache test_storage test_mysql test_e2e
 stage 'tsan tests' run_ctest tsan -LE once -E test_server "${tsan_repeat[@]}"
 need 'fuzz build' scripts/build.sh fuzz fuzzers
 stage 'fuzz smoke' run_fuzzers

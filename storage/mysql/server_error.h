@@ -1,0 +1,26 @@
+// MySQL's errors as ours: the code decides, the text goes into the detail.
+//
+// `detail` begins with "1062 (23000): " and goes on with what the server said, so nothing is lost; who needs
+// the number (a deadlock that may be tried again, say) asks server_code(). Thread: pure.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "net/core/error.h"
+
+namespace syncline::storage::mysql {
+
+namespace code {
+inline constexpr std::uint32_t kTooManyConnections = 1040, kAccessDenied = 1045, kDuplicateKey = 1062,
+                               kLockWaitTimeout = 1205, kDeadlock = 1213, kInsecureTransport = 1251,
+                               kTooManyPrepared = 1461, kNotPrepared = 5110, kCapabilityFailed = 5001;
+}  // namespace code
+
+[[nodiscard]] net::error server_error(std::uint32_t code, std::string_view sql_state, std::string_view text);
+// From the body of an Error message. `fatal`: the session is over.
+[[nodiscard]] net::error read_server_error(std::string_view body, bool& fatal);
+// MySQL's number of an error made here; 0 for others.
+[[nodiscard]] std::uint32_t server_code(const net::error& from) noexcept;
+
+}  // namespace syncline::storage::mysql
