@@ -56,6 +56,12 @@ void bulk_counters::add(const bulk_counters& other) {
   if (other.position > position) position = other.position;
 }
 
+bulk_counters counters_of(const storage::write_outcome& outcome) {
+  bulk_counters out;
+  for (const storage::row_result& row : outcome.rows) count(row, out);
+  return out;
+}
+
 std::string bulk_counters::text() const {
   return fmt::format("{} {} {} {} {} {}", created, updated, unchanged, skipped, rejected, position);
 }

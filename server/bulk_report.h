@@ -24,6 +24,9 @@ struct bulk_counters {
   [[nodiscard]] bool parse(std::string_view text);
 };
 
+// What the store made of the rows of a batch.
+[[nodiscard]] bulk_counters counters_of(const storage::write_outcome& outcome);
+
 class bulk_report {
  public:
   explicit bulk_report(std::uint32_t rejected_reported_max) : reportable_(rejected_reported_max) {}

@@ -47,8 +47,8 @@ std::optional<bulk_request> read_bulk_request(net::http::exchange& x, const stor
                    "send gzip or nothing");
     return std::nullopt;
   }
-  request.fingerprint =
-      storage::hash_bytes(fmt::format("{} {} {} {}", of.name, conflict, format, request.atomic));
+  request.fingerprint = storage::hash_bytes(
+      fmt::format("{} {} {} {} {}", of.name, conflict, format, request.atomic, request.dry_run));
   return request;
 }
 

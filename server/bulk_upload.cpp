@@ -40,6 +40,11 @@ struct counted_upload {
   counted_upload& operator=(const counted_upload&) = delete;
 };
 
+// A batch found its key's record elsewhere: another node is at work with it, or a batch before it failed.
+bool moved(const net::error& why) {
+  return why.code == errc::conflict && why.what == "idempotency-key-moved";
+}
+
 // The types are those of docs/api.md, with bad-body for what is no gzip, no chunks or no CSV.
 std::string_view problem_type_of(const net::error& why, bool has_key) {
   switch (why.code) {
@@ -62,6 +67,7 @@ std::string_view problem_type_of(const net::error& why, bool has_key) {
     case errc::invalid:
       return "bad-body";
     case errc::conflict:
+      if (moved(why)) return "idempotency-in-progress";
       return has_key ? "idempotency-key-reused" : "conflict";
     default:
       return "internal";
@@ -112,7 +118,8 @@ bulk_session::bulk_session(const services& with, net::http::exchange& x, bulk_re
       reader_(
           std::make_unique<bulk_reader>(*request_.of, request_.format, request_.kind, with.settings->bulk)),
       report_(with.settings->bulk.rejected_reported_max),
-      batch_(reader_->new_batch()) {}
+      batch_(reader_->new_batch()),
+      landing_(x.context().on(), net::work_class::bulk) {}
 
 net::task<void> bulk_session::run() {
   const counted_upload counted;
@@ -126,6 +133,7 @@ net::task<void> bulk_session::run() {
     ended = co_await run_atomic();
   } else {
     ended = co_await run_straight();
+    if (!ended) co_await land_rest();
   }
   if (!ended) co_return co_await end_with(ended.error());
   auto sent = co_await send_report();
@@ -230,6 +238,21 @@ net::task<net::result<void>> bulk_session::remember_completion(std::uint64_t tra
   co_return net::result<void>();
 }
 
+// The batch's counters are added inside its transaction, so that a resumed upload counts what was stored and
+// never told.
+auto bulk_session::folding(const bulk_batch& batch)
+    -> std::function<std::string(std::string_view, const storage::write_outcome&)> {
+  return [hash = batch.prefix_hash, refused = batch.rejected.size()](std::string_view before,
+                                                                     const storage::write_outcome& made) {
+    bulk_counters total;
+    if (const auto space = before.find(' '); space != std::string_view::npos)
+      (void)total.parse(before.substr(space + 1));
+    total.add(counters_of(made));
+    total.rejected += refused;
+    return fmt::format("{:016x} {}", hash, total.text());
+  };
+}
+
 void bulk_session::remember(bulk_batch& batch, bool complete) {
   if (request_.idempotency_key.empty() || request_.dry_run) return;
   storage::idempotency what;
@@ -238,9 +261,8 @@ void bulk_session::remember(bulk_batch& batch, bool complete) {
   what.lines_done = batch.lines_done;
   what.lines_before = std::exchange(remembered_lines_, batch.lines_done);
   what.complete = complete;
-  // The counters of what has landed: those of this batch and of others in flight are not known yet. A resumed
-  // upload therefore under-reports at most kFlightsMax batches, and stores none twice.
   what.saved = fmt::format("{:016x} {}", batch.prefix_hash, report_.total().text());
+  if (!complete) what.fold = folding(batch);
   batch.rows.remember = std::move(what);
 }
 
@@ -296,9 +318,22 @@ net::task<net::result<void>> bulk_session::land_all() {
   co_return net::result<void>();
 }
 
+// Also when the client is gone: its Idempotency-Key is at work until the last batch has landed.
+net::task<void> bulk_session::land_rest() {
+  while (!flying_.empty()) {
+    const std::shared_ptr<flight> what = std::move(flying_.front());
+    flying_.pop_front();
+    if (!what->outcome) (void)co_await what->landed.wait(landing_);
+    if (what->outcome && *what->outcome) report_.batch(what->batch, **what->outcome);
+  }
+  if (!report_.text().empty()) (void)co_await send_report();
+}
+
 net::task<net::result<void>> bulk_session::land_first() {
-  auto waited = co_await flying_.front()->landed.wait(x_->context());
-  if (!waited) co_return waited.error();
+  if (!flying_.front()->outcome) {
+    auto waited = co_await flying_.front()->landed.wait(x_->context());
+    if (!waited) co_return waited.error();
+  }
   const std::shared_ptr<flight> what = std::move(flying_.front());
   flying_.pop_front();
   what->turn.give_back();
@@ -460,7 +495,10 @@ net::task<void> bulk_session::end_with(const net::error& why) {
   const net::error failure = why;
   const bool has_key = !request_.idempotency_key.empty();
   if (!begun_) {
-    if (failure.code == errc::conflict && has_key) {
+    if (moved(failure)) {
+      answer_problem(*x_, 409, "idempotency-in-progress", "The same Idempotency-Key is at work",
+                     failure.text());
+    } else if (failure.code == errc::conflict && has_key) {
       answer_problem(*x_, 422, "idempotency-key-reused", "Idempotency-Key reused", failure.text());
     } else if (failure.code == errc::invalid) {
       answer_problem(*x_, 400, "bad-body", "The body cannot be read", failure.text());

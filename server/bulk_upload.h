@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 
 #include "net/core/event.h"
@@ -48,10 +49,14 @@ class bulk_session {
   [[nodiscard]] net::task<net::result<void>> launch(bulk_batch full);
   [[nodiscard]] net::task<net::result<void>> land_first();
   [[nodiscard]] net::task<net::result<void>> land_all();
+  // After an end before its time: what is in the store already is awaited and reported.
+  [[nodiscard]] net::task<void> land_rest();
   [[nodiscard]] static net::task<void> fly(const services* with, std::shared_ptr<flight> what);
   [[nodiscard]] net::task<net::result<void>> send_report();
   [[nodiscard]] net::task<void> end_with(const net::error& why);
   void remember(bulk_batch& batch, bool complete);
+  [[nodiscard]] static auto folding(const bulk_batch& batch)
+      -> std::function<std::string(std::string_view, const storage::write_outcome&)>;
   [[nodiscard]] net::task<net::result<void>> remember_completion(std::uint64_t transaction);
   void begin();
 
@@ -62,6 +67,7 @@ class bulk_session {
   std::unique_ptr<bulk_reader> reader_;
   bulk_report report_;
   bulk_batch batch_;
+  net::request_context landing_;                // of land_rest(): nobody cancels it
   std::deque<std::shared_ptr<flight>> flying_;  // oldest first
   std::shared_ptr<spool_file> spool_;
   std::uint64_t remembered_lines_ = 0;  // lines_done of the latest record

@@ -56,11 +56,12 @@ std::string without_mark(std::string_view tag) {
   return std::string(tag).append("\"");
 }
 
-bool names_row(std::string_view tag, std::string_view etag) noexcept {
-  if (tag == etag) return true;
-  if (!tag.ends_with(kGzipTagEnd) || etag.empty()) return false;
+known_form form_named(std::string_view tag, std::string_view etag) noexcept {
+  if (tag == "*") return known_form::any;
+  if (tag == etag) return known_form::plain;
+  if (!tag.ends_with(kGzipTagEnd) || etag.empty()) return known_form::none;
   tag.remove_suffix(kGzipTagEnd.size());
-  return tag == etag.substr(0, etag.size() - 1);
+  return tag == etag.substr(0, etag.size() - 1) ? known_form::gzip : known_form::none;
 }
 
 net::result<void> read_field(std::string_view value, bool strong, bool& any_row,
@@ -85,17 +86,18 @@ net::result<void> read_field(std::string_view value, bool strong, bool& any_row,
 
 }  // namespace
 
-bool not_modified(const net::http::request_head& head, std::string_view etag) noexcept {
+known_form known_to_client(const net::http::request_head& head, std::string_view etag) noexcept {
   for (const auto& field : head.headers) {
     if (!net::http::iequals(field.name, "if-none-match")) continue;
     entity_tags list(field.value);
     std::string_view tag;
     bool weak = false;
     while (list.next(tag, weak)) {
-      if (tag == "*" || names_row(tag, etag)) return true;
+      const known_form form = form_named(tag, etag);
+      if (form != known_form::none) return form;
     }
   }
-  return false;
+  return known_form::none;
 }
 
 net::result<storage::write_condition> read_write_condition(const net::http::request_head& head) {

@@ -17,9 +17,10 @@ namespace syncline::server {
 // 8.8.3.3). Conditions are about the row: the mark is taken off what clients send.
 inline constexpr std::string_view kGzipTagEnd = "-gz\"";
 
-// True when If-None-Match names `etag` (weak comparison) or is `*`: a GET then answers 304. Allocates
-// nothing; a malformed field matches nothing.
-[[nodiscard]] bool not_modified(const net::http::request_head& head, std::string_view etag) noexcept;
+// Whether If-None-Match names `etag` (weak comparison) or is `*`: a GET then answers 304, with the tag of the
+// form that the client has. Allocates nothing; a malformed field matches nothing.
+enum class known_form : std::uint8_t { none, any, plain, gzip };
+[[nodiscard]] known_form known_to_client(const net::http::request_head& head, std::string_view etag) noexcept;
 
 // What a write must find, for the store to compare inside its transaction. If-Match compares strongly: a weak
 // tag is kept in the list as it was sent and equals no ETag of ours.

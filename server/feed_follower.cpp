@@ -33,6 +33,10 @@ stream_figures& figures() {
 
 }  // namespace
 
+net::task<net::result<void>> line_sink::begin_page() {
+  co_return net::result<void>();
+}
+
 feed_follower::feed_follower(const services& with, net::request_context& context, stream_request asked,
                              bool live, line_sink& to)
     : with_(&with),
@@ -49,10 +53,14 @@ net::task<net::result<storage::feed_page>> feed_follower::next_page() {
   const storage::page_limits limits{with_->settings->sync.page_rows_max,
                                     with_->settings->sync.page_bytes_max};
   for (int tries = 1;; ++tries) {
+    auto turn = co_await to_->begin_page();
+    if (!turn) co_return turn.error();
     auto from = at_;
     auto page = co_await with_->store->read_page(*context_, what_, std::move(from), limits);
     figures().pages.add();
-    if (page || tries == kPageTries) co_return page;
+    if (page) co_return page;
+    to_->end_page();
+    if (tries == kPageTries) co_return page;
     const auto code = page.error().code;
     if (code != errc::overloaded && code != errc::locked && code != errc::down) co_return page;
     auto slept = co_await net::sleep_until(*context_, steady_clock::now() + milliseconds(50 * tries));
@@ -63,12 +71,19 @@ net::task<net::result<storage::feed_page>> feed_follower::next_page() {
 net::task<net::result<void>> feed_follower::follow(storage::feed_page page) {
   figures().started.add();
   for (;;) {
-    if (page.reset != storage::reset_reason::none) co_return co_await reset(page.reset);
-    auto sent = co_await send_page(page);
-    if (!sent) co_return sent.error();
-    if (to_->stopping() || (page.up_to_date && !live_)) co_return net::result<void>();
-    if (page.up_to_date) {
-      page = {};  // gives its memory back while waiting
+    const bool over = page.reset != storage::reset_reason::none;
+    const bool up_to_date = page.up_to_date;
+    net::result<void> sent;
+    if (over) {
+      sent = co_await reset(page.reset);
+    } else {
+      sent = co_await send_page(page);
+    }
+    page = {};  // gives its memory back before the next one, and while waiting
+    to_->end_page();
+    if (!sent || over) co_return sent;
+    if (to_->stopping() || (up_to_date && !live_)) co_return net::result<void>();
+    if (up_to_date) {
       auto woken = co_await wait_for_change();
       if (!woken) co_return woken.error();
     }

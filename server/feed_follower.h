@@ -25,6 +25,9 @@ namespace syncline::server {
 class line_sink {
  public:
   virtual ~line_sink() = default;
+  // Before a page is read, so that not every stream of a connection holds one; end_page() when it was sent.
+  [[nodiscard]] virtual net::task<net::result<void>> begin_page();
+  virtual void end_page() noexcept {}
   // Where the next object goes; then end_line(), which is true when make_room() is due before the next one.
   [[nodiscard]] virtual std::string& begin_line() = 0;
   [[nodiscard]] virtual bool end_line() = 0;

@@ -28,11 +28,14 @@ enum class coding : std::uint8_t { none, plain_of_two, gzip };
 
 class header_lines {
  public:
-  header_lines(std::string_view etag, std::int64_t position, coding form = coding::none) noexcept {
+  // `known` is the form that a 304 is about; none: a whole answer.
+  header_lines(std::string_view etag, std::int64_t position, coding form = coding::none,
+               known_form known = known_form::none) noexcept {
     put(kFixedLines);
     if (etag.size() <= 64) {
       put("ETag: ");
-      if (form == coding::gzip && etag.ends_with('"')) {
+      const bool marked = known == known_form::gzip || (form == coding::gzip && known != known_form::plain);
+      if (marked && etag.ends_with('"')) {
         put(etag.substr(0, etag.size() - 1));
         put(kGzipTagEnd);
       } else {
@@ -41,7 +44,7 @@ class header_lines {
       put("\r\n");
     }
     if (form != coding::none) put("Vary: Accept-Encoding\r\n");
-    if (form == coding::gzip) put("Content-Encoding: gzip\r\n");
+    if (form == coding::gzip && known == known_form::none) put("Content-Encoding: gzip\r\n");
     put("Syncline-Position: ");
     const auto end = std::to_chars(text_.data() + size_, text_.data() + text_.size(), position).ptr;
     size_ = static_cast<std::size_t>(end - text_.data());
@@ -85,7 +88,11 @@ void answer_cached(net::http::exchange& x, const cache::value_ptr& row, std::int
   const bool packed = !row->gzip.empty() && takes_gzip(x);
   const coding form = packed ? coding::gzip : row->gzip.empty() ? coding::none : coding::plain_of_two;
   const header_lines lines(row->etag, position, form);
-  if (not_modified(x.head(), row->etag)) return x.answer(head_of(304, lines.text()), std::string_view());
+  const known_form known = known_to_client(x.head(), row->etag);
+  if (known != known_form::none) {
+    const header_lines unchanged(row->etag, position, form, known);
+    return x.answer(head_of(304, unchanged.text()), std::string_view());
+  }
   const std::string& body = packed ? row->gzip : row->body;
   if (body.size() <= kCopiedBytesMax) return x.answer(head_of(200, lines.text()), std::string_view(body));
   net::http::shared_bytes shared(row, &body);
@@ -95,24 +102,22 @@ void answer_cached(net::http::exchange& x, const cache::value_ptr& row, std::int
 net::task<void> answer_json(const services& with, net::http::exchange& x, std::string body,
                             std::int64_t position, std::string links) {
   const std::string etag = storage::etag_of(body);
-  const bool known = not_modified(x.head(), etag);
+  const known_form known = known_to_client(x.head(), etag);
   const std::uint32_t least = with.settings == nullptr ? 0 : with.settings->rest.gzip_bytes_min;
   const bool may_pack = least != 0 && body.size() >= least;
   auto shared = std::make_shared<const std::string>(std::move(body));
   coding form = may_pack ? coding::plain_of_two : coding::none;
-  if (may_pack && takes_gzip(x) && known) {
-    form = coding::gzip;  // what was sent before
-  } else if (may_pack && takes_gzip(x)) {
+  if (may_pack && known == known_form::none && takes_gzip(x)) {
     auto packed = co_await compressed(with, x.context(), shared);
     if (!packed.empty()) {
       form = coding::gzip;
       shared = std::make_shared<const std::string>(std::move(packed));
     }
   }
-  const header_lines lines(etag, position, form);
+  const header_lines lines(etag, position, form, known);
   std::string headers(lines.text());
   if (!links.empty()) headers.append("Link: ").append(links).append("\r\n");
-  if (known) co_return x.answer(head_of(304, headers), std::string_view());
+  if (known != known_form::none) co_return x.answer(head_of(304, headers), std::string_view());
   x.answer(head_of(200, headers), std::move(shared));
 }
 

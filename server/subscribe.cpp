@@ -63,7 +63,7 @@ class subscriber final : public net::websocket::session_handler,
     auto request = make_stream_request(*with_, asked.scope, asked.resources, asked.since);
     if (!request) return tell_error(s, asked.id, request.error());
     tell(s, asked.id, R"({"op":"subscribed"})");
-    auto made = std::make_shared<subscription>(*with_, s.on(), s, asked.id, std::move(*request),
+    auto made = std::make_shared<subscription>(*with_, s.on(), s, turns_, asked.id, std::move(*request),
                                                [self = weak_from_this()](const std::string& id) {
                                                  if (const auto alive = self.lock())
                                                    alive->subscriptions_.erase(id);
@@ -101,6 +101,7 @@ class subscriber final : public net::websocket::session_handler,
 
   const services* with_;
   session* socket_ = nullptr;
+  std::shared_ptr<page_turns> turns_ = std::make_shared<page_turns>();
   std::map<std::string, std::shared_ptr<subscription>, std::less<>> subscriptions_;
 };
 
@@ -126,6 +127,8 @@ void subscribe(const services& with, net::http::exchange& x) {
   if (!origin_allowed(*with.settings, x.head()))
     return answer_problem(x, 403, "origin-not-allowed", "This web page may not subscribe",
                           "subscribe.origins does not name its origin");
+  if (!x.head().query.empty())
+    return answer_error(x, net::error(errc::invalid, "this path takes no parameters: say them in messages"));
   using net::websocket::upgrade_error;
   const upgrade_error wrong = net::websocket::upgrade(x, *with.sockets, std::make_shared<subscriber>(with));
   if (wrong == upgrade_error::none) return;

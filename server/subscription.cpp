@@ -9,15 +9,17 @@ using net::errc;
 using net::websocket::opcode;
 
 subscription::subscription(const services& with, net::core& on, net::websocket::session& socket,
-                           std::string id, stream_request asked,
+                           std::shared_ptr<page_turns> turns, std::string id, stream_request asked,
                            std::function<void(const std::string& id)> ended)
     : with_(&with),
       socket_(&socket),
       id_(std::move(id)),
       ended_(std::move(ended)),
-      place_(with.settings->sync.streams_max),
+      place_(std::in_place, with.settings->sync.streams_max),
       context_(on, net::work_class::sync),
       room_(on),
+      turns_(std::move(turns)),
+      turn_(on),
       follower_(with, context_, std::move(asked), true, *this) {}
 
 void subscription::start() {
@@ -27,7 +29,17 @@ void subscription::start() {
 void subscription::stop() noexcept {
   socket_ = nullptr;
   ended_ = nullptr;
+  place_.reset();
   context_.cancel();
+}
+
+// A socket that is not read waits before the page, not with it.
+net::task<net::result<void>> subscription::begin_page() {
+  auto turn = co_await turns_->take(context_, turn_);
+  if (!turn) co_return turn.error();
+  auto room = co_await make_room();
+  if (!room) turns_->give_back();
+  co_return room;
 }
 
 std::string& subscription::begin_line() {
@@ -48,7 +60,8 @@ net::task<net::result<void>> subscription::make_room() {
   const auto full = [this] {
     return socket_ != nullptr && (refused_ || socket_->queued_bytes() > kQueuedBytesMark);
   };
-  if (refused_ && line_.size() >= with_->settings->subscribe.send_queue_bytes_max)
+  if (refused_ &&
+      line_.size() + net::websocket::kHeaderBytesMax > with_->settings->subscribe.send_queue_bytes_max)
     co_return net::error(errc::too_large, "a row is larger than subscribe.send_queue_bytes_max");
   while (full()) {
     auto drained = co_await room_.wait(context_);
@@ -67,7 +80,7 @@ net::task<net::result<void>> subscription::flush() {
 }
 
 net::task<net::result<void>> subscription::follow() {
-  if (!place_) {
+  if (!place_ || !*place_) {
     net::error full(errc::overloaded, "too many sync streams at once");
     full.retry_after_ms = 1000;
     co_return full;

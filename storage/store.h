@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -90,6 +91,8 @@ struct write_condition {
   }
 };
 
+struct write_outcome;
+
 // Remembers what an Idempotency-Key did, in the same transaction as the write itself.
 struct idempotency {
   std::string key;  // principal, method, path and the client's key, hashed by the caller (32 hex digits)
@@ -100,6 +103,10 @@ struct idempotency {
   std::optional<std::uint64_t> lines_before;
   std::string saved;  // what to answer with again (single writes: status and body; bulk: its counters)
   bool complete = false;
+  // Bulk: makes `saved` inside the write transaction from what was saved before and what this batch did, so
+  // that the record is true whenever it is read. Called on the writer's thread, again when a batch runs
+  // again.
+  std::function<std::string(std::string_view saved_before, const write_outcome& made)> fold;
 };
 
 // Rows of one resource that are written in one transaction slice. Cells are row-major, columns.size() per

@@ -33,7 +33,8 @@ void hosted_sockets::adopt(std::unique_ptr<hosted_socket> next, transport socket
   ++size_;
   if (!poll_.change(s.socket_.descriptor(), s)) {
     perf::log_error("an upgraded socket could not be watched", {{"errno", errno}});
-    return s.abort();
+    s.socket_.close();
+    return bury(s);
   }
   s.begin(received);
   if (draining_ && !s.buried_) s.drain();

@@ -133,6 +133,7 @@ void connection::answer_for_handler(bool threw) {
     if (!socket_.peer_gone() && !w.context.cancelled()) part_.counts().handler_failures.add();
     return;
   }
+  if (!threw && w.body_failed == body_problem::none && socket_.peer_gone()) return;  // nobody to answer
   problem what;
   what.title = "Internal Server Error";
   what.type = "/problems/internal";

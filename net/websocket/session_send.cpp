@@ -42,6 +42,7 @@ result<void> session::check_room(std::size_t frame_bytes) {
   if (phase_ != phase::open) return error(errc::closed, "the WebSocket is closed");
   if (queued_bytes() + frame_bytes <= shared_->options().send_queue_bytes_max) return result<void>();
   shared_->counts().overloaded.add();
+  above_mark_ = above_mark_ || queued_bytes() > 0;  // who was refused hears of the room
   return error(errc::overloaded, "the peer does not read fast enough");
 }
 

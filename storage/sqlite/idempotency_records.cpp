@@ -31,15 +31,16 @@ net::result<std::optional<idempotency>> read_idempotency(connection& db, const s
   return std::optional<idempotency>(std::move(out));
 }
 
-net::result<void> refuse_repeated(connection& db, const idempotency& record) {
+net::result<void> refuse_repeated(connection& db, const idempotency& record, std::string& saved_before) {
   auto known = read_idempotency(db, record.key);
   if (!known) return known.error();
   const std::uint64_t at = *known ? (*known)->lines_done : 0;
   if (record.lines_before && at != *record.lines_before)
     return net::error(
-        net::errc::conflict, "idempotency-key",
+        net::errc::conflict, "idempotency-key-moved",
         "the upload is not where it was: another one with this key is at work, or a batch failed");
   if (!*known) return {};
+  saved_before = (*known)->saved;
   const bool other = (*known)->fingerprint != record.fingerprint;
   if (!other && !(*known)->complete) return {};
   return net::error(net::errc::conflict, "idempotency-key",
@@ -50,7 +51,8 @@ net::result<void> remember(connection& db, const idempotency& record) {
   auto s = db.cached(
       "INSERT INTO syncline_idempotency(key, fingerprint, lines_done, saved, complete, created_at) "
       "VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(key) DO UPDATE SET fingerprint=excluded.fingerprint, "
-      "lines_done=excluded.lines_done, saved=excluded.saved, complete=excluded.complete");
+      "lines_done=excluded.lines_done, saved=excluded.saved, complete=excluded.complete, "
+      "created_at=excluded.created_at");
   if (!s) return s.error();
   const statement_use once(**s);
   once->bind(1, std::string_view(record.key));

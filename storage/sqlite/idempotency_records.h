@@ -17,7 +17,9 @@ namespace syncline::storage::sqlite {
                                                                        const std::string& key);
 // errc::conflict "idempotency-key" when the key's request is done, was another one, or is not where
 // `lines_before` says.
-[[nodiscard]] net::result<void> refuse_repeated(connection& db, const idempotency& record);
+// What was saved before goes into `saved_before`.
+[[nodiscard]] net::result<void> refuse_repeated(connection& db, const idempotency& record,
+                                                std::string& saved_before);
 // Inserts the record, or moves the one that is there on; its age stays that of the first.
 [[nodiscard]] net::result<void> remember(connection& db, const idempotency& record);
 // Deletes at most `limit` records made before `before` (unix seconds).

@@ -94,8 +94,9 @@ row_writer::ending row_writer::run(const write_batch& batch, bool several, bool 
 }
 
 net::result<write_outcome> row_writer::run_batch(const write_batch& batch, bool each_alone, bool& keep) {
+  std::string saved_before;
   if (batch.remember && (single_row(batch.kind) || batch.remember->lines_before))
-    if (auto fresh = refuse_repeated(db_, *batch.remember); !fresh) return fresh.error();
+    if (auto fresh = refuse_repeated(db_, *batch.remember, saved_before); !fresh) return fresh.error();
   auto outcome = run_rows(batch, each_alone);
   if (!outcome) return outcome;
   const bool any_rejected = std::any_of(outcome->rows.begin(), outcome->rows.end(),
@@ -105,7 +106,9 @@ net::result<write_outcome> row_writer::run_batch(const write_batch& batch, bool 
       if (r.what != fate::rejected) r.what = fate::skipped;
   keep = !batch.dry_run && !(any_rejected && (batch.all_or_nothing || single_row(batch.kind)));
   if (!keep || !batch.remember) return outcome;
-  if (auto saved = remember(db_, *batch.remember); !saved) {
+  idempotency record = *batch.remember;
+  if (record.fold) record.saved = record.fold(saved_before, *outcome);
+  if (auto saved = remember(db_, record); !saved) {
     keep = false;
     return saved.error();
   }

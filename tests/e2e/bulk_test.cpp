@@ -303,5 +303,57 @@ TEST(Bulk, WhatWasAcknowledgedBeforeAKillIsInTheTableAndInTheFeed) {
   EXPECT_EQ(all.size(), stored.size());
 }
 
+// `count` rows from `first` on; each tenth is no row when `bad`.
+std::string some_rows(int first, int count, bool bad = false) {
+  std::string lines;
+  for (int i = first; i < first + count; ++i)
+    lines += bad && i % 10 == 0 ? "{\"id\":}\n" : fmt::format("{{\"id\":{},\"name\":\"n{}\"}}\n", i, i);
+  return lines;
+}
+
+TEST(Bulk, WhatIsStoredIsReportedBeforeABadBodyEndsIt) {
+  const small_server server({"bulk.batch_rows=50"});
+  http_client client(server.port());
+  client.begin_upload("/v1/items/bulk", {"Content-Encoding: gzip"});
+  std::string packed = gzip(some_rows(1, 300));
+  packed.resize(packed.size() - 20);
+  client.send_piece(packed);
+  client.last_piece();
+  ASSERT_EQ(client.read_stream_head(), 200);
+  std::int64_t stored = 0;
+  std::string last;
+  while (const auto line = client.next_line(10000)) {
+    last = *line;
+    if (last.find("\"line\":\"batch\"") != std::string::npos)
+      stored += json_object(last).at("created").as_int64();
+  }
+  EXPECT_NE(last.find("\"line\":\"error\",\"type\":\"/problems/bad-body\""), std::string::npos) << last;
+  EXPECT_EQ(sql_file(server.database).rows("SELECT count(*) FROM items"),
+            std::vector{std::to_string(stored)});
+  EXPECT_GT(stored, 0);
+}
+
+TEST(Bulk, AResumedUploadCountsWhatWasStoredAndNeverTold) {
+  const small_server server({"bulk.batch_rows=20"});
+  const std::string all = some_rows(1, 400, true);
+  const std::vector<std::string> key{"Idempotency-Key: import-3"};
+  for (int cut = 1; cut <= 6; ++cut) {
+    http_client client(server.port());
+    client.begin_upload("/v1/items/bulk", key);
+    client.send_piece(all.substr(0, all.size() * static_cast<std::size_t>(cut) / 8));
+    client.reset();
+  }
+  upload_answer done(answer{});
+  ASSERT_TRUE(eventually([&] {
+    done = upload(server.port(), "/v1/items/bulk", all, key);
+    return done.status != 409;
+  }));
+  ASSERT_EQ(done.status, 200);
+  EXPECT_EQ(done.count("rows"), 400);
+  EXPECT_EQ(done.count("created"), 360);
+  EXPECT_EQ(done.count("rejected"), 40);
+  EXPECT_EQ(sql_file(server.database).rows("SELECT count(*) FROM items"), std::vector<std::string>{"360"});
+}
+
 }  // namespace
 }  // namespace syncline::e2e

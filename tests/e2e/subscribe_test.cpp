@@ -208,5 +208,57 @@ TEST(SubscribeWire, ASlowReaderHoldsAPageAndLosesNothing) {
   EXPECT_EQ(copies[1].rows().size(), 5000U);
 }
 
+TEST(SubscribeWire, ARefusedLineIsSentWhenThereIsRoom) {
+  // Lines about as large as the whole queue: refused while anything else is unsent.
+  const small_server server({"subscribe.send_queue_bytes_max=65536"});
+  websocket_client client(server.port(), "/v1/subscribe");
+  client.send_text(R"({"op":"subscribe","id":1,"resources":"items"})");
+  until_up_to_date(client);
+  for (int i = 1; i <= 12; ++i) {
+    const std::string note(60'000, 'n');
+    ASSERT_EQ(server.send("PUT", fmt::format("/v1/items/{}", i), R"({"note":")" + note + "\"}").status, 201);
+  }
+  int seen = 0;
+  while (seen < 12) {
+    const std::string message = next(client);
+    ASSERT_EQ(client.close_code(), 0) << message.substr(0, 200);
+    if (message.find("\"op\":\"put\"") != std::string::npos) ++seen;
+  }
+  const std::string too_long(65'500, 'n');
+  ASSERT_EQ(server.send("PUT", "/v1/items/99", R"({"note":")" + too_long + "\"}").status, 201);
+  std::string message;
+  do {
+    message = next(client);
+    ASSERT_EQ(client.close_code(), 0);
+  } while (message.find("\"op\":\"error\"") == std::string::npos);
+  EXPECT_THAT(message, HasSubstr("/problems/too-large"));
+}
+
+TEST(SubscribeWire, SubscriptionsThatNobodyReadsHoldOnePageASocket) {
+  const small_server server({"sync.page_rows_max=1000"});
+  std::string lines;
+  for (int i = 1; i <= 600; ++i)
+    lines += fmt::format("{{\"id\":{},\"note\":\"{}\"}}\n", i, std::string(1000, 'n'));
+  ASSERT_EQ(upload(server.port(), "/v1/items/bulk", lines).status, 200);
+  const double pages = server.metric("syncline_sync_pages_total");
+  websocket_client client(server.port(), "/v1/subscribe");
+  for (int i = 0; i < 80; ++i)
+    client.send_text(fmt::format(R"({{"op":"subscribe","id":{},"resources":"items"}})", i));
+  // All have begun; what the kernel takes lets a few pages out, and then nobody reads another one.
+  double before = -1;
+  EXPECT_TRUE(eventually([&] {
+    const double now = server.metric("syncline_sync_pages_total");
+    const bool settled = now == before && now > pages;
+    before = now;
+    return settled;
+  }));
+  EXPECT_LT(before - pages, 80);
+  for (int up_to_date = 0; up_to_date < 80;) {
+    const std::string message = next(client);
+    ASSERT_EQ(client.close_code(), 0) << message;
+    if (message.find("\"op\":\"up_to_date\"") != std::string::npos) ++up_to_date;
+  }
+}
+
 }  // namespace
 }  // namespace syncline::e2e

@@ -85,6 +85,7 @@ TEST_F(sqlite_store_lanes, ABatchOfAnUploadIsRefusedWhenTheOneBeforeIsMissing) {
   auto gap = put(3, 4);
   ASSERT_FALSE(gap.has_value());
   EXPECT_EQ(gap.error().code, net::errc::conflict);
+  EXPECT_EQ(gap.error().what, "idempotency-key-moved");
   EXPECT_EQ(row_of(users(), "4"), "");
   EXPECT_FALSE(put(0, 5).has_value()) << "a second upload under the same key began";
   EXPECT_EQ(fates(put(2, 3)), "c");
