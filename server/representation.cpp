@@ -22,6 +22,7 @@ constexpr std::string_view kJson = "application/json";
 
 // `Cache-Control: no-cache` lets a client keep the answer but ask each time, which the ETag makes cheap.
 constexpr std::string_view kFixedLines = "Cache-Control: private, no-cache\r\n";
+constexpr std::string_view kFixedLinesAndTag = "Cache-Control: private, no-cache\r\nETag: ";
 
 // How an answer is compressed: not at all and never, not for this client, or with gzip.
 enum class coding : std::uint8_t { none, plain_of_two, gzip };
@@ -29,9 +30,10 @@ enum class coding : std::uint8_t { none, plain_of_two, gzip };
 class header_lines {
  public:
   header_lines(std::string_view etag, std::int64_t position, coding form = coding::none) noexcept {
-    put(kFixedLines);
-    if (etag.size() <= 64) {
-      put("ETag: ");
+    if (etag.size() > 64) {
+      put(kFixedLines);
+    } else {
+      put(kFixedLinesAndTag);
       if (form == coding::gzip && etag.ends_with('"')) {
         put(etag.substr(0, etag.size() - 1));
         put(kGzipTagEnd);

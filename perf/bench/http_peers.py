@@ -396,7 +396,7 @@ def large_text():
     """About 1 MB that gzip makes a tenth of."""
     dice = random.Random(7)
     words = ["".join(dice.choices("abcdefghijklmnopqrstuvwxyz", k=dice.randint(3, 9))) for _ in range(400)]
-    sentences = [" ".join(dice.choices(words, k=12)) + ". " for _ in range(1500)]
+    sentences = [" ".join(dice.choices(words, k=12)) + ". " for _ in range(300)]
     text = ""
     while len(text) < 990_000:
         text += dice.choice(sentences)
