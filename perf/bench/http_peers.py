@@ -80,12 +80,13 @@ class Server:
         return f"http://127.0.0.1:{self.port}{path or self.path}"
 
     def cpu_s(self):
-        ticks = 0
+        """User and system time."""
+        user = system = 0
         for pid in process_tree(self.process.pid):
             with open(f"/proc/{pid}/stat") as f:
                 fields = f.read().rsplit(") ", 1)[1].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / TICKS
+            user, system = user + int(fields[11]), system + int(fields[12])
+        return user / TICKS, system / TICKS
 
     def resident_bytes(self):
         total = 0
@@ -275,26 +276,27 @@ def rounds(servers, count, measure):
     return figures
 
 
-def cpu_rounds(args, servers, path=lambda server: None, **options):
+def cpu_rounds(args, servers, path=lambda server: None, script=lambda server: None, **options):
+    """{server: medians of: CPU seconds per 100k requests, of these in user space, p50, p99, requests per second}"""
     def measure(server):
-        url = server.url(path(server))
-        before = server.cpu_s()
-        requests, p50, p99, _ = wrk(url, args.seconds, **options)
-        return (server.cpu_s() - before) / requests * 1e5, p50, p99, requests / args.seconds
+        user, system = server.cpu_s()
+        requests, p50, p99, _ = wrk(server.url(path(server)), args.seconds, script=script(server), **options)
+        user, system = (after - before for after, before in zip(server.cpu_s(), (user, system)))
+        return (user + system) / requests * 1e5, user / requests * 1e5, p50, p99, requests / args.seconds
 
     for server in servers:
-        wrk(server.url(path(server)), 1, **options)
+        wrk(server.url(path(server)), 1, script=script(server), **options)
     return {server: [statistics.median(column) for column in zip(*rows)]
             for server, rows in rounds(servers, args.rounds, measure).items()}
 
 
 def ratios(name, medians, unit, reach):
     nginx = next((row[0] for server, row in medians.items() if type(server) is Nginx), None)
-    for server, (cpu, p50, p99, rate) in sorted(medians.items(), key=lambda each: each[1][0]):
+    for server, (cpu, user, p50, p99, rate) in sorted(medians.items(), key=lambda each: each[1][0]):
         ratio = f"; {cpu / nginx:.2f} of {Nginx.name}" if nginx and type(server) is not Nginx else ""
         if server.name == Syncline.name:
             ratio += f" (reach: {reach})"
-        print(f"{name}: {server.name:20} {cpu:.4f} {unit}, {rate / 1000:.0f} k/s, p50 {p50:.0f} us, p99 {p99:.0f} us{ratio}")
+        print(f"{name}: {server.name:20} {cpu:.4f} {unit} (user {user:.4f}), {rate / 1000:.0f} k/s, p50 {p50:.0f} us, p99 {f"{p99:.0f} us" if p99 else "not told by wrk"}{ratio}")
 
 
 def bench_cpu(args, servers):
@@ -311,16 +313,7 @@ def bench_pipelined(args, servers):
 end
 request = function() return request_text end
 """)
-    medians = {}
-
-    def measure(server):
-        before = server.cpu_s()
-        requests, p50, p99, _ = wrk(server.url(), args.seconds, script=scripts[server.path])
-        return (server.cpu_s() - before) / requests * 1e5, p50, p99, requests / args.seconds
-
-    for server, rows in rounds(servers, args.rounds, measure).items():
-        medians[server] = [statistics.median(column) for column in zip(*rows)]
-    ratios("pipelined x16", medians, "CPU-s per 100k", "0.15")
+    ratios("pipelined x16", cpu_rounds(args, servers, script=lambda server: scripts[server.path]), "CPU-s per 100k", "0.15")
 
 
 def bench_syscalls(args, servers):
@@ -417,7 +410,7 @@ def bench_large(args, servers):
     medians = cpu_rounds(args, [server for server in (ours, nginx) if server is not None], path=paths.get,
                          headers=["Accept-Encoding: gzip"])
     for server, row in medians.items():
-        medians[server] = [row[0] / 1e5 / len(packed) * 1e9, *row[1:]]
+        medians[server] = [cpu / 1e5 / len(packed) * 1e9 for cpu in row[:2]] + row[2:]
     ratios(f"stored gzip ({sizes})", medians, "CPU-s per GB sent", "1.0, nginx sendfile")
 
 
