@@ -296,7 +296,8 @@ def ratios(name, medians, unit, reach):
         ratio = f"; {cpu / nginx:.2f} of {Nginx.name}" if nginx and type(server) is not Nginx else ""
         if server.name == Syncline.name:
             ratio += f" (reach: {reach})"
-        print(f"{name}: {server.name:20} {cpu:.4f} {unit} (user {user:.4f}), {rate / 1000:.0f} k/s, p50 {p50:.0f} us, p99 {f"{p99:.0f} us" if p99 else "not told by wrk"}{ratio}")
+        tail = f"{p99:.0f} us" if p99 else "not told by wrk"  # which at times says 0 of pipelined requests
+        print(f"{name}: {server.name:20} {cpu:.4f} {unit} (user {user:.4f}), {rate / 1000:.0f} k/s, p50 {p50:.0f} us, p99 {tail}{ratio}")
 
 
 def bench_cpu(args, servers):
