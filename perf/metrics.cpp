@@ -282,7 +282,10 @@ std::uint64_t counter::value() const noexcept {
 void histogram::record_us(std::uint64_t us) const noexcept {
   if (first_slot_ == 0) return;
   // 21 limits: a binary search is five compares, and most requests end in the first half.
-  const auto* const at = std::ranges::lower_bound(kBuckets, us, {}, &bucket_limit::us);
+  // A cache's answer is within the first limit, which is one compare.
+  const auto* const at = us <= kBuckets.front().us
+                             ? kBuckets.begin()
+                             : std::ranges::lower_bound(kBuckets, us, {}, &bucket_limit::us);
   add_to_slot(first_slot_ + static_cast<std::uint32_t>(std::distance(kBuckets.begin(), at)), 1);
   add_to_slot(first_slot_ + kSum, us);
 }

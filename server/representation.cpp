@@ -22,6 +22,7 @@ constexpr std::string_view kJson = "application/json";
 
 // `Cache-Control: no-cache` lets a client keep the answer but ask each time, which the ETag makes cheap.
 constexpr std::string_view kFixedLines = "Cache-Control: private, no-cache\r\n";
+constexpr std::string_view kFixedLinesAndTag = "Cache-Control: private, no-cache\r\nETag: ";
 
 // How an answer is compressed: not at all and never, not for this client, or with gzip.
 enum class coding : std::uint8_t { none, plain_of_two, gzip };
@@ -31,9 +32,10 @@ class header_lines {
   // `known` is the form that a 304 is about; none: a whole answer.
   header_lines(std::string_view etag, std::int64_t position, coding form = coding::none,
                known_form known = known_form::none) noexcept {
-    put(kFixedLines);
-    if (etag.size() <= 64) {
-      put("ETag: ");
+    if (etag.size() > 64) {
+      put(kFixedLines);
+    } else {
+      put(kFixedLinesAndTag);
       const bool marked = known == known_form::gzip || (form == coding::gzip && known != known_form::plain);
       if (marked && etag.ends_with('"')) {
         put(etag.substr(0, etag.size() - 1));

@@ -35,13 +35,14 @@ struct segments {
 // keys somewhere.
 segments split_path(std::string_view path) noexcept {
   segments out;
-  for (;;) {
-    const std::size_t slash = path.find('/');
-    const std::string_view segment = path.substr(0, slash);
+  std::size_t begin = 0;
+  // By byte: segments are short, and a search costs a call for each.
+  for (std::size_t at = 0; at <= path.size(); ++at) {
+    if (at != path.size() && path[at] != '/') continue;
+    const std::string_view segment(path.data() + begin, at - begin);
     if (segment.empty() || segment == "." || segment == ".." || out.count == kSegmentsMax) return out;
     out.at[out.count++] = segment;
-    if (slash == std::string_view::npos) break;
-    path.remove_prefix(slash + 1);
+    begin = at + 1;
   }
   out.good = true;
   return out;

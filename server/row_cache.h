@@ -23,7 +23,7 @@ namespace syncline::server {
 
 // The L1 key of a row whose path segment, as sent, already is its canonical key; empty when that is not
 // certain (then the slow path decides). The view is into a buffer of this thread, valid until the next call;
-// nothing is allocated once that buffer has grown.
+// nothing is allocated.
 [[nodiscard]] std::string_view l1_key_of_segment(const storage::resource& of,
                                                  std::string_view segment) noexcept;
 [[nodiscard]] std::string l1_key(const storage::resource& of, std::string_view canonical);

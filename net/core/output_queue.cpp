@@ -10,7 +10,7 @@ void output_queue::append(shared_bytes body) {
   shared_.push_back({appended_, std::move(body)});
 }
 
-std::size_t output_queue::gather(std::span<iovec> out) noexcept {
+std::size_t output_queue::gather_parts(std::span<iovec> out) noexcept {
   std::size_t used = 0, sent = first_sent_;
   std::uint64_t at = consumed_;
   char* copied = bytes_.data();
@@ -30,7 +30,7 @@ std::size_t output_queue::gather(std::span<iovec> out) noexcept {
   return used;
 }
 
-void output_queue::consume(std::size_t n) noexcept {
+void output_queue::consume_parts(std::size_t n) noexcept {
   std::size_t done = 0;  // shared parts sent completely
   while (n != 0) {
     const bool more_shared = done < shared_.size();

@@ -38,12 +38,23 @@ class output_queue {
   void append(shared_bytes body);
 
   // Fills `out` with what comes next; returns how many entries. Then consume() what the kernel took.
-  [[nodiscard]] std::size_t gather(std::span<iovec> out) noexcept;
-  void consume(std::size_t n) noexcept;
+  [[nodiscard]] std::size_t gather(std::span<iovec> out) noexcept {
+    if (!shared_.empty() || out.empty()) return gather_parts(out);
+    out[0] = {bytes_.data(), bytes_.size()};
+    return bytes_.empty() ? 0 : 1;
+  }
+  void consume(std::size_t n) noexcept {
+    if (!shared_.empty()) return consume_parts(n);
+    bytes_.consume(n);
+    consumed_ += n;
+  }
   void clear() noexcept;
   void release() noexcept;
 
  private:
+  [[nodiscard]] std::size_t gather_parts(std::span<iovec> out) noexcept;
+  void consume_parts(std::size_t n) noexcept;
+
   struct shared_part {
     std::uint64_t at;  // position among the copied bytes
     shared_bytes body;

@@ -147,6 +147,9 @@ connection::verdict connection::take_request() {
     }
   }
   if (yielded_) return verdict::wait;
+  // Met twice a request, before its bytes are read and after its answer: the parser's attempts at nothing
+  // cost 290 instructions of 4,017 (callgrind).
+  if (w.in.empty()) return read_head();
   switch (w.parser.parse(w.in.view(), bounds, w.fields, w.head)) {
     case parse_status::incomplete:
       return read_head();
@@ -244,6 +247,7 @@ connection::verdict connection::finish_request() {
   }
   skipped_bytes_ = 0;
   deadline_kind_ = timeout_kind::idle;
+  if (w.body.done()) return next_request();
   phase_ = phase::skip_body;
   return verdict::go_on;
 }
