@@ -152,10 +152,12 @@ run_fuzzers() {
     mkdir -p "$corpus" build/fuzz/findings
     local seeds=()
     [ ! -d "tests/fuzz/seeds/$noun" ] || seeds=("tests/fuzz/seeds/$noun")
+    local words=()
+    [ ! -f "tests/fuzz/${noun%%_*}.dict" ] || words=("-dict=tests/fuzz/${noun%%_*}.dict")
     # `timeout` is the second belt: libFuzzer stops by itself.
     timeout -k 10 $((fuzz_seconds * 3 + 60)) "build/fuzz/$noun" -max_total_time="$fuzz_seconds" -timeout=10 \
       -rss_limit_mb=2048 -verbosity=0 -print_final_stats=0 -artifact_prefix="build/fuzz/findings/$noun-" \
-      "$corpus" "${seeds[@]}" >"$results/$noun.log" 2>&1 || {
+      "${words[@]}" "$corpus" "${seeds[@]}" >"$results/$noun.log" 2>&1 || {
       tail -n 60 "$results/$noun.log"
       echo "$noun failed"
       return 1

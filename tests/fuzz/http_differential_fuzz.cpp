@@ -1,5 +1,6 @@
 // Arbitrary bytes of a connection: our parser and body decoder must come to what the reference parser comes
-// to, however the bytes arrive and at each level of the scans. The first byte chooses how they are split.
+// to, however the bytes arrive and at each level of the scans. The first byte chooses how they are split:
+// a digit is that many bytes at a time, 0 a varying number.
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
@@ -43,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   for (const scan_functions& level : scan_levels()) {
     use_scan_level(level.level);
     demand(testing::read_with_ours(input, bounds, splits(size)) == expected, "whole");
-    demand(testing::read_with_ours(input, bounds, splits(bytes[0])) == expected, "split");
+    demand(testing::read_with_ours(input, bounds, splits(bytes[0] % 48U)) == expected, "split");
   }
   demand(testing::read_with_ours(input, bounds, splits(1)) == expected, "by byte");
   return 0;

@@ -1,4 +1,4 @@
-// The allocator of test_net, watched: how often it is asked, and made to fail.
+// The allocator of a test executable, watched: how often it is asked, and made to fail.
 //
 // One file for all, since a process has one malloc and one operator new. Counting sees malloc and its kin
 // (Asio takes its memory from aligned_alloc, which a counting operator new would not see) and is off under

@@ -1,61 +1,16 @@
 // Reads and writes of rows through real connections, and what a row from L1 costs there: no allocation, from
-// the socket to the socket. The allocator is interposed, since a counting operator new would not see what
-// takes memory elsewhere; not under a sanitizer, which interposes too.
-#include <atomic>
-#include <cerrno>
-#include <cstddef>
+// the socket to the socket (not counted under a sanitizer).
 #include <string>
 
 #include "net/http/server.h"
 #include "tests/net/raw_client.h"
+#include "tests/net/watched_memory.h"
 #include "tests/server/rest_fixture.h"
-
-namespace {
-
-std::atomic<bool> counting{false};
-std::atomic<std::uint64_t> allocations{0};
-
-[[maybe_unused]] void note() noexcept {
-  if (counting.load(std::memory_order_relaxed) && syncline::net::core::current() != nullptr) ++allocations;
-}
-
-}  // namespace
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
-#define SYNCLINE_COUNTS_ALLOCATIONS 1
-extern "C" {
-void* __libc_malloc(std::size_t);
-void* __libc_calloc(std::size_t, std::size_t);
-void* __libc_realloc(void*, std::size_t);
-void* __libc_memalign(std::size_t, std::size_t);
-
-void* malloc(std::size_t n) {
-  note();
-  return __libc_malloc(n);
-}
-void* calloc(std::size_t n, std::size_t size) {
-  note();
-  return __libc_calloc(n, size);
-}
-void* realloc(void* old, std::size_t n) {
-  note();
-  return __libc_realloc(old, n);
-}
-void* aligned_alloc(std::size_t alignment, std::size_t n) {
-  note();
-  return __libc_memalign(alignment, n);
-}
-int posix_memalign(void** out, std::size_t alignment, std::size_t n) {
-  note();
-  *out = __libc_memalign(alignment, n);
-  return *out == nullptr ? ENOMEM : 0;
-}
-}
-#endif
 
 namespace syncline::server::testing {
 namespace {
 
+namespace memory = syncline::testing::memory;
 using net::http::testing::raw_client;
 using net::http::testing::response;
 
@@ -126,22 +81,22 @@ TEST_F(RestSocketTest, AHitOfL1AllocatesNothing) {
   const std::string known = request("GET /v1/users/1", "If-None-Match: " + row.header("ETag") + "\r\n");
   const std::string several = request("GET /v1/follows/1,2");
   EXPECT_EQ(c.ask(several).status, 200);
+  const std::uint64_t before = memory::of_cores();
   for (const bool counted : {false, true}) {  // the first round fills buffers and registers metrics
-    counting = counted;
+    memory::count_cores(counted);
     for (int i = 0; i < 100; ++i) {
       ASSERT_EQ(c.ask(whole).status, 200);
       ASSERT_EQ(c.ask(known).status, 304);
       ASSERT_EQ(c.ask(several).status, 200);
     }
-    counting = false;
+    memory::count_cores(false);
   }
-  EXPECT_EQ(allocations, 0U);
-#if defined(SYNCLINE_COUNTS_ALLOCATIONS)
-  counting = true;  // a task does allocate, which shows that the count works
+  EXPECT_EQ(memory::of_cores(), before);
+  if (!memory::counts()) return;
+  memory::count_cores(true);  // a task does allocate, which shows that the count works
   EXPECT_EQ(c.ask(request("GET /v1/users/1?refresh=1")).status, 200);
-  counting = false;
-  EXPECT_GT(allocations, 0U);
-#endif
+  memory::count_cores(false);
+  EXPECT_GT(memory::of_cores(), before);
 }
 
 }  // namespace
