@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -25,6 +26,7 @@ using fail_function = std::function<void(std::string_view, std::string_view, std
 
 constexpr std::string_view kResources = "resources";
 constexpr std::string_view kMerges = "merges";
+constexpr std::string_view kInclude = "include";
 constexpr std::string_view kVariablePrefix = "SYNCLINE_";
 
 // What may stand directly below `section` ("" is the file itself).
@@ -40,14 +42,14 @@ std::vector<std::string_view> names_below(std::string_view section) {
     const std::string_view name = rest.substr(0, rest.find('.'));
     if (std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
   }
-  if (section.empty()) out.insert(out.end(), {kResources, kMerges});
+  if (section.empty()) out.insert(out.end(), {kResources, kMerges, kInclude});
   return out;
 }
 
 void read_section(const config_node& section, config& into) {
   const auto allowed = names_below(section.path());
   for (const auto& [name, node] : section.members()) {
-    if (section.path().empty() && (name == kResources || name == kMerges)) continue;
+    if (section.path().empty() && (name == kResources || name == kMerges || name == kInclude)) continue;
     if (const setting* which = find_setting(node.path())) {
       if (const auto fault = assign(into, *which, node.value())) node.fail(fault->what, fault->allowed);
     } else if (std::find(allowed.begin(), allowed.end(), name) != allowed.end()) {
@@ -115,13 +117,36 @@ void check_together(const config& of, const fail_function& fail) {
     fail("bulk.row_bytes_max", "is above bulk.body_bytes_max",
          fmt::format("up to {}", of.bulk.body_bytes_max));
   }
+  if (of.engine == "mysql") {
+    if (of.mysql.user.empty()) fail("storage.mysql.user", "is empty", "an account of the server");
+    if (of.mysql.schema.empty()) fail("storage.mysql.schema", "is empty", "a schema of the server");
+  }
+  const std::uint32_t reserved = of.mysql.reserved_interactive_percent + of.mysql.reserved_sync_percent +
+                                 of.mysql.reserved_refresh_percent + of.mysql.reserved_bulk_percent;
+  if (reserved > 100) {
+    fail("storage.mysql.reserved_interactive_percent",
+         fmt::format("the reserved parts of the pool are {} % together", reserved), "up to 100 % together");
+  }
+  if (of.mysql.connections_min > of.mysql.connections_max) {
+    fail("storage.mysql.connections_min", "is above storage.mysql.connections_max",
+         fmt::format("0 to {}", of.mysql.connections_max));
+  }
   if (of.sqlite.path.empty()) fail("storage.sqlite.path", "is empty", "the name of a file");
+}
+
+std::optional<config_node> find_include(const config_document& document) {
+  return config_node(document, document.root(), {}).find(kInclude);
 }
 
 void read_document(const config_document& document, config& into) {
   const config_node root(document, document.root(), {});
   into.file = document.file();
   read_section(root, into);
+  for (const std::string_view each : {kResources, kMerges}) {
+    const auto node = root.find(each);
+    const bool taken = each == kResources ? into.resources.size() > 0 : !into.resources.merges().empty();
+    if (node && taken) node->fail("the included file declares some as well", "to declare all in one file");
+  }
   if (const auto node = root.find(kResources)) read_resources(*node, into.resources);
   if (const auto node = root.find(kMerges)) read_merges(*node, into.resources);
 }
@@ -136,6 +161,17 @@ std::string read_file(const std::string& name) {
   if (in.bad()) throw config_error(fmt::format("{}:1: cannot be read", name));
   text.resize(static_cast<std::size_t>(in.gcount()));
   return text;
+}
+
+// One file may stand on another: what the other says comes first.
+void read_included(const config_document& by, config& into) {
+  const auto node = find_include(by);
+  if (!node) return;
+  const std::filesystem::path name(node->as_text());
+  const std::string file = (std::filesystem::path(by.file()).parent_path() / name).string();
+  const config_document document(read_file(file), file);
+  if (const auto again = find_include(document)) again->fail("an included file may include no other");
+  read_document(document, into);
 }
 
 [[noreturn]] void fail_source(std::string_view source, std::string_view path, std::string_view what,
@@ -197,6 +233,7 @@ config load_config(const config_sources& sources) {
   std::optional<config_document> document;
   if (!sources.file.empty()) {
     document.emplace(read_file(sources.file), sources.file);
+    read_included(*document, out);
     read_document(*document, out);
   }
   origins from;
@@ -215,6 +252,7 @@ config load_config(const config_sources& sources) {
 config parse_config(std::string_view text, std::string_view file_name) {
   const config_document document(text, std::string(file_name));
   config out = default_config();
+  if (const auto node = find_include(document)) node->fail("needs a file that it stands in");
   read_document(document, out);
   check_together(out, [&](std::string_view path, std::string_view what, std::string_view allowed) {
     document.fail(path, what, allowed);

@@ -16,6 +16,7 @@
 #include "net/core/core.h"
 #include "net/http/server.h"
 #include "perf/log.h"
+#include "server/mysql_settings.h"
 #include "storage/resource.h"
 #include "storage/sqlite/sqlite_store.h"
 
@@ -65,7 +66,9 @@ struct config {
   net::http::server_options http;   // public listener, default 127.0.0.1:8080
   net::http::server_options admin;  // default 127.0.0.1:8081
   std::uint32_t drain_deadline_ms = 10000;
+  std::string engine = "sqlite";  // of the store: sqlite, mysql
   storage::sqlite::sqlite_options sqlite;
+  mysql_settings mysql;
   cache::l1_options l1;
   perf::log_options log;
   sync_options sync;
