@@ -46,6 +46,18 @@ mysql_settings usable() {
   return out;
 }
 
+config_sources file(std::string name) {
+  config_sources out;
+  out.file = std::move(name);
+  return out;
+}
+
+config_sources overridden(std::vector<std::string> overrides) {
+  config_sources out;
+  out.overrides = std::move(overrides);
+  return out;
+}
+
 std::string fault_of(const config_sources& sources) {
   try {
     (void)load_config(sources);
@@ -129,14 +141,13 @@ TEST(MysqlSettings, AUrlNamesASchema) {
 }
 
 TEST(MysqlSettings, TheEngineNeedsItsAccountAndSchema) {
-  EXPECT_THAT(fault_of({.overrides = {"storage.engine=mysql"}}), HasSubstr("storage.mysql.user: is empty"));
-  EXPECT_THAT(fault_of({.overrides = {"storage.engine=mysql", "storage.mysql.user=a"}}),
+  EXPECT_THAT(fault_of(overridden({"storage.engine=mysql"})), HasSubstr("storage.mysql.user: is empty"));
+  EXPECT_THAT(fault_of(overridden({"storage.engine=mysql", "storage.mysql.user=a"})),
               HasSubstr("storage.mysql.schema: is empty"));
-  EXPECT_EQ(
-      fault_of({.overrides = {"storage.engine=mysql", "storage.mysql.user=a", "storage.mysql.schema=b"}}),
-      "");
-  EXPECT_THAT(fault_of({.overrides = {"storage.engine=oracle"}}), HasSubstr("sqlite, mysql"));
-  EXPECT_THAT(fault_of({.overrides = {"storage.mysql.reserved_bulk_percent=50"}}), HasSubstr("120 %"));
+  EXPECT_EQ(fault_of(overridden({"storage.engine=mysql", "storage.mysql.user=a", "storage.mysql.schema=b"})),
+            "");
+  EXPECT_THAT(fault_of(overridden({"storage.engine=oracle"})), HasSubstr("sqlite, mysql"));
+  EXPECT_THAT(fault_of(overridden({"storage.mysql.reserved_bulk_percent=50"})), HasSubstr("120 %"));
 }
 
 TEST(ConfigInclude, AFileStandsOnAnother) {
@@ -145,7 +156,7 @@ TEST(ConfigInclude, AFileStandsOnAnother) {
     "resources": { "a": { "table": "a", "key": "id", "columns": { "id": "int64" } } } })");
   const std::string top = folder.write(
       "top.json", R"({ "include": "base.json", "http": { "port": 2 }, "drain_deadline_ms": 3 })");
-  const config got = load_config({.file = top});
+  const config got = load_config(file(top));
   EXPECT_EQ(got.http.port, 2);
   EXPECT_EQ(got.http.backlog, 9);
   EXPECT_EQ(got.drain_deadline_ms, 3U);
@@ -158,18 +169,18 @@ TEST(ConfigInclude, WhatCannotBeIncludedIsToldWithItsPlace) {
   folder.write("base.json",
                R"({ "resources": { "a": { "table": "a", "key": "id", "columns": { "id": "int64" } } } })");
   folder.write("second.json", R"({ "include": "base.json" })");
-  EXPECT_THAT(fault_of({.file = folder.write("twice.json", R"({ "include": "second.json" })")}),
+  EXPECT_THAT(fault_of(file(folder.write("twice.json", R"({ "include": "second.json" })"))),
               HasSubstr("second.json:1: include: an included file may include no other"));
-  EXPECT_THAT(fault_of({.file = folder.write("none.json", R"({ "include": "nowhere.json" })")}),
+  EXPECT_THAT(fault_of(file(folder.write("none.json", R"({ "include": "nowhere.json" })"))),
               HasSubstr("nowhere.json:1: cannot be opened"));
-  EXPECT_THAT(fault_of({.file = folder.write("both.json", R"({ "include": "base.json",
-                         "resources": { "b": { "table": "b", "key": "id", "columns": { "id": "int64" } } } })")}),
+  EXPECT_THAT(fault_of(file(folder.write("both.json", R"({ "include": "base.json",
+                         "resources": { "b": { "table": "b", "key": "id", "columns": { "id": "int64" } } } })"))),
               HasSubstr("both.json:2: resources: the included file declares some as well"));
   EXPECT_THROW((void)parse_config(R"({ "include": "base.json" })", "f.json"), config_error);
 }
 
 TEST(MysqlSettings, TheConfigThatShipsIsUsable) {
-  const config got = load_config({.file = std::string(SYNCLINE_SOURCE_DIR) + "/configs/mysql.json"});
+  const config got = load_config(file(std::string(SYNCLINE_SOURCE_DIR) + "/configs/mysql.json"));
   EXPECT_EQ(got.engine, "mysql");
   EXPECT_GT(got.resources.size(), 5U);
   EXPECT_TRUE(mysql_options_of(got.mysql).has_value());
