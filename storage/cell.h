@@ -55,6 +55,27 @@ struct cell {
   [[nodiscard]] bool present() const noexcept { return k != kind::absent; }
 };
 
+// Whether a stored value and a new one are the same for a client; a number may be stored as integer or real.
+[[nodiscard]] inline bool same_value(const cell& stored, const cell& made) noexcept {
+  using kind = cell::kind;
+  if (stored.k == kind::integer && made.k == kind::real)
+    return static_cast<double>(stored.integer) == made.real;
+  if (stored.k == kind::real && made.k == kind::integer)
+    return stored.real == static_cast<double>(made.integer);
+  if (stored.k != made.k) return false;
+  switch (stored.k) {
+    case kind::integer:
+      return stored.integer == made.integer;
+    case kind::real:
+      return stored.real == made.real;
+    case kind::text:
+    case kind::blob:
+      return stored.text == made.text;
+    default:
+      return true;
+  }
+}
+
 // Owns copied text until it is cleared or destroyed; blocks of 64 KB, larger texts their own.
 class text_arena {
  public:

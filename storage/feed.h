@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,13 @@ struct stream {
   std::uint64_t declaration =
       0;  // set by make_stream: hash of parts and their declarations (and incarnations, added by the store)
 };
+
+// Hash of a stream's parts, their declarations and incarnations; `incarnations` has one element for each
+// part.
+[[nodiscard]] std::uint64_t hash_of_stream(const std::vector<stream_part>& parts,
+                                           std::span<const std::int64_t> incarnations);
+// True when an entry of this scope is the row's primary entry.
+[[nodiscard]] bool is_primary_scope(const resource& of, std::string_view scope) noexcept;
 
 struct page_limits {
   std::uint32_t rows_max = 1000;

@@ -1,7 +1,8 @@
 // A connection on our own session, and the connector that opens such connections for a pool.
 //
-// Thread: the core of its pool. Bound: as the session. Failure: see sql_connection.h; a connection with an
-// answer under way or a transaction left open is broken() to the pool.
+// Thread: the core of its pool. Bound: as the session. Failure: see sql_connection.h. An answer that nobody
+// waits for any more does not make it broken(): the session drops it, or itself, and others who share the
+// connection go on. Who leaves a transaction open marks the lease broken.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,7 @@ class native_connection final : public sql_connection {
   net::task<net::result<statement_notes>> read(net::request_context& context, std::string_view text,
                                                std::span<const argument> with, row_sink& into) override;
   net::task<net::result<void>> reset(net::request_context& context) override;
-  [[nodiscard]] bool broken() const noexcept override { return !session_->usable() || !session_->idle(); }
+  [[nodiscard]] bool broken() const noexcept override { return !session_->usable(); }
   [[nodiscard]] session& client() noexcept { return *session_; }
 
  private:

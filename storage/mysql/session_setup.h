@@ -1,8 +1,7 @@
-// What every session of the store begins with, so that a statement means the same on each of them.
+// The options of the store's sessions: those of a server with session_setup() (literal.h) behind its own
+// setup, and with its certificates read.
 //
-// UTC, utf8mb4, strict values, READ COMMITTED, our lock wait. Quotes and backslashes keep their usual
-// meaning, whatever the server's own sql_mode says: literal.h relies on it. Thread: pure. Failure: what
-// tls_client_context::load() gives.
+// Thread: any; it reads files, so at start. Failure: what tls_client_context::load() gives.
 #pragma once
 
 #include <memory>

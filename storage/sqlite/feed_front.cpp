@@ -8,12 +8,6 @@
 
 namespace syncline::storage::sqlite {
 
-bool is_primary_scope(const resource& of, std::string_view scope) noexcept {
-  if (scope.empty() || of.scopes.empty()) return scope.empty();
-  const std::string& name = of.scopes.front().name;
-  return scope.size() > name.size() && scope[name.size()] == ':' && scope.starts_with(name);
-}
-
 void feed_front::set_listener(feed_listener* listener) {
   const std::lock_guard lock(advancing_);
   listener_ = listener;

@@ -62,7 +62,4 @@ class feed_front {
   std::shared_ptr<const std::vector<resource_row>> resources_;
 };
 
-// True when an entry of this scope is the row's primary entry (feed.h).
-[[nodiscard]] bool is_primary_scope(const resource& of, std::string_view scope) noexcept;
-
 }  // namespace syncline::storage::sqlite

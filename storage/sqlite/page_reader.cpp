@@ -8,7 +8,6 @@
 
 #include "perf/log.h"
 #include "perf/metrics.h"
-#include "storage/sqlite/feed_front.h"
 #include "storage/sqlite/generation.h"
 #include "storage/sqlite/snapshot.h"
 
@@ -392,15 +391,6 @@ net::result<feed_page> read_feed_page(connection& db, const table_plans& plans, 
                                       const std::optional<cursor>& from, page_limits limits) {
   page_reading reading(db, plans, what, limits);
   return reading.run(from);
-}
-
-std::uint64_t hash_of_stream(const std::vector<stream_part>& parts,
-                             std::span<const std::int64_t> incarnations) {
-  std::string text;
-  for (std::size_t i = 0; i < parts.size(); ++i)
-    text += fmt::format("{}\n{:x}\n{}\n{}\n", parts[i].of->name, parts[i].of->declaration_hash(),
-                        incarnations[i], parts[i].scope);
-  return hash_bytes(text);
 }
 
 }  // namespace syncline::storage::sqlite

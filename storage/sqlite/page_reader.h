@@ -30,9 +30,5 @@ inline constexpr std::int64_t kEntriesMax = 50000;
 [[nodiscard]] net::result<feed_page> read_feed_page(connection& db, const table_plans& plans,
                                                     const stream& what, const std::optional<cursor>& from,
                                                     page_limits limits);
-// Hash of a stream's parts, their declarations and incarnations; `incarnations` has one element for each
-// part.
-[[nodiscard]] std::uint64_t hash_of_stream(const std::vector<stream_part>& parts,
-                                           std::span<const std::int64_t> incarnations);
 
 }  // namespace syncline::storage::sqlite

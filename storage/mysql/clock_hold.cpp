@@ -1,0 +1,54 @@
+#include "storage/mysql/clock_hold.h"
+
+#include <fmt/format.h>
+
+#include "storage/mysql/text_rows.h"
+
+namespace syncline::storage::mysql {
+
+net::task<net::result<clock_hold>> clock_hold::begin(net::request_context& context, sql_connection& db) {
+  auto starting = run(context, db, "START TRANSACTION");
+  auto locking = query(
+      context, db, "SELECT seq, horizon, server, @@server_uuid FROM syncline_clock WHERE id=1 FOR UPDATE");
+  net::result<std::uint64_t> started = co_await std::move(starting);
+  net::result<text_rows> clock = co_await std::move(locking);
+  if (!started) co_return started.error();
+  clock_hold out;
+  out.db_ = &db;
+  if (!clock || clock->empty()) {
+    auto undoing = out.rollback(context);
+    co_await std::move(undoing);
+    if (!clock) co_return clock.error();
+    co_return net::error(net::errc::schema_mismatch, "the feed has no clock", "run syncline migrate");
+  }
+  const text_row& row = clock->front();
+  out.seq = out.seq_before_ = row.integer(0);
+  out.horizon = out.horizon_before_ = row.integer(1);
+  out.server = row.text(2);
+  out.server_is_now = row.text(3);
+  co_return out;
+}
+
+net::task<net::result<void>> clock_hold::commit(net::request_context& context) {
+  if (seq != seq_before_ || horizon != horizon_before_) {
+    auto moving = run(context, *db_,
+                      fmt::format("UPDATE syncline_clock SET seq={}, horizon={} WHERE id=1", seq, horizon));
+    net::result<std::uint64_t> moved = co_await std::move(moving);
+    if (!moved) {
+      auto undoing = rollback(context);
+      co_await std::move(undoing);
+      co_return moved.error();
+    }
+  }
+  auto ending = run(context, *db_, "COMMIT");
+  net::result<std::uint64_t> ended = co_await std::move(ending);
+  if (!ended) co_return ended.error();
+  co_return net::result<void>();
+}
+
+net::task<void> clock_hold::rollback(net::request_context& context) {
+  auto undoing = run(context, *db_, "ROLLBACK");
+  static_cast<void>(co_await std::move(undoing));
+}
+
+}  // namespace syncline::storage::mysql

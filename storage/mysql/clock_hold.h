@@ -1,0 +1,39 @@
+// A transaction that holds the clock's row: what everything that changes the feed runs in, so that seqs are
+// given out in commit order and no two of them lock the feed's rows crosswise.
+//
+//   auto beginning = clock_hold::begin(context, db); ... co_await
+//   ... statements ...
+//   auto ending = hold->commit(context); ... co_await
+//
+// Without commit() the transaction is left open, and its connection must be reset or dropped: rollback() when
+// something failed. Thread: the connection's core. Failure: result<>; errc::locked when another one holds the
+// clock for longer than innodb_lock_wait_timeout.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "storage/mysql/sql_connection.h"
+
+namespace syncline::storage::mysql {
+
+class clock_hold {
+ public:
+  [[nodiscard]] static net::task<net::result<clock_hold>> begin(net::request_context& context,
+                                                                sql_connection& db);
+  std::int64_t seq = 0;
+  std::int64_t horizon = 0;
+  std::string server;         // who wrote the clock last
+  std::string server_is_now;  // @@server_uuid
+
+  // Writes seq and horizon where they have moved, then commits.
+  [[nodiscard]] net::task<net::result<void>> commit(net::request_context& context);
+  net::task<void> rollback(net::request_context& context);
+
+ private:
+  sql_connection* db_ = nullptr;
+  std::int64_t seq_before_ = 0;
+  std::int64_t horizon_before_ = 0;
+};
+
+}  // namespace syncline::storage::mysql

@@ -1,0 +1,68 @@
+// Puts the triggers of resources in place and starts those over that may have missed something: what
+// migrate() and the schema watch have in common.
+//
+// What happened to a table is told by its triggers and its identity: DROP TABLE takes the triggers away, a
+// RENAME swap leaves them on the old table, TRUNCATE changes the identity, a changed declaration asks for
+// another text. In each case rows may have changed unseen, so a resource that was known before starts over:
+// new incarnation, its old entries marked for the purge, its rows numbered again. DDL commits by itself in
+// MySQL, so the order is what makes a crash harmless: new triggers, old triggers away, then the row of
+// syncline_resource with its new incarnation and the words for the work that is left, then that work.
+//
+// Thread: the connection's core; the connection is held in a lock of the server (GET_LOCK) so that nodes do
+// not do this at once. Failure: result<>; DDL that waits longer than `kDdlWaitS` for transactions on the
+// table gives up (it would hold up every new statement on it) and is tried again `kDdlTries` times.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "storage/mysql/schema_state.h"
+
+namespace syncline::storage::mysql {
+
+inline constexpr int kDdlWaitS = 5;
+inline constexpr int kDdlTries = 4;
+
+class migration {
+ public:
+  migration(sql_connection& db, const catalog& all, bool dry_run) : db_(&db), all_(&all), dry_run_(dry_run) {}
+
+  // The server's lock, until leave(). errc::locked when another node has it for longer than a minute.
+  [[nodiscard]] net::task<net::result<void>> enter(net::request_context& context);
+  net::task<void> leave(net::request_context& context);
+
+  [[nodiscard]] net::task<net::result<void>> common(net::request_context& context);
+  // Resources that the catalog does not have any more: triggers and entries away.
+  [[nodiscard]] net::task<net::result<void>> forget_others(net::request_context& context);
+  // Triggers, keyword index and the row of one resource.
+  [[nodiscard]] net::task<net::result<void>> install(net::request_context& context, const resource& of,
+                                                     const std::vector<foreign_key>& keys);
+  // The work that the row says is left; a crash leaves it for the next one.
+  [[nodiscard]] net::task<net::result<void>> finish(net::request_context& context, const resource& of,
+                                                    const migrate_progress& progress);
+
+  migrate_report report;
+
+ private:
+  [[nodiscard]] net::task<net::result<void>> ddl(net::request_context& context, std::string sql);
+  [[nodiscard]] net::task<net::result<std::uint64_t>> change(net::request_context& context, std::string sql);
+  [[nodiscard]] net::task<net::result<resource_state>> row_of(net::request_context& context,
+                                                              const resource& of, bool& known);
+  [[nodiscard]] net::task<net::result<void>> write_row(net::request_context& context, resource_state state);
+  [[nodiscard]] net::task<net::result<void>> drop_triggers(net::request_context& context,
+                                                           std::vector<std::string> names);
+  [[nodiscard]] net::task<net::result<void>> place_triggers(net::request_context& context,
+                                                            const resource_plan& plan,
+                                                            const triggers_there& there, std::int64_t id);
+  [[nodiscard]] net::task<net::result<void>> place_search_index(net::request_context& context,
+                                                                const resource& of, const table_shape& t);
+  [[nodiscard]] net::task<net::result<void>> forget(net::request_context& context,
+                                                    const resource_state& other, const triggers_there& there);
+
+  sql_connection* db_;
+  const catalog* all_;
+  bool dry_run_;
+  std::int64_t made_up_ids_ = 0;  // in a dry run
+};
+
+}  // namespace syncline::storage::mysql

@@ -1,0 +1,37 @@
+// Reading rows outside transactions: by key, in key order, by other columns.
+//
+// Each call sends all it needs at once and reads the answers as they come, so it may share its connection
+// with others. Not for the feed (page_reader.h). Thread: the core of the connection. Bound: `limit` rows,
+// kAnswerBytesMax of a list; a list that is cut says `more`. Failure: result<>; errc::invalid for a key or
+// scope that does not fit the declaration. A row that does not is left out, logged and counted; errc::
+// schema_mismatch when it is the only one asked for.
+//
+// Lifetime: the arguments outlive the task. rows.position is left to the caller: rows of several statements
+// are no snapshot, each is at least as new as what was published when the call began.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "storage/mysql/table_plan.h"
+#include "storage/store.h"
+
+namespace syncline::storage::mysql {
+
+inline constexpr std::size_t kAnswerBytesMax = 16U * 1024 * 1024;
+inline constexpr std::size_t kKeysOfStatementMax = 256;
+inline constexpr std::size_t kGroupsOfStatementMax = 32;
+
+[[nodiscard]] net::task<net::result<rows>> read_by_key(net::request_context& context, sql_connection& db,
+                                                       const table_plan& plan, const projection& what,
+                                                       const std::vector<std::string>& keys);
+[[nodiscard]] net::task<net::result<rows>> read_list(net::request_context& context, sql_connection& db,
+                                                     const table_plan& plan, const list_query& query);
+[[nodiscard]] net::task<net::result<rows>> read_by_columns(net::request_context& context, sql_connection& db,
+                                                           const table_plan& plan,
+                                                           const std::vector<std::size_t>& by,
+                                                           const std::vector<std::string>& keys,
+                                                           std::uint32_t rows_max);
+
+}  // namespace syncline::storage::mysql
