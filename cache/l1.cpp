@@ -54,12 +54,16 @@ struct l1::state : l1_shared {
 void l1::state::look_up(key_view key, net::core& on, std::size_t index, std::vector<value_ptr>& values,
                         std::shared_ptr<waiting_call>& call, std::vector<flight_ptr>& begun) {
   l1_stripe& home = stripe_of(key.hash);
+  l1_store::taken expired;  // freed after the lock
   const std::lock_guard lock(home.mutex);
-  if (const value_ptr* stored = home.store.find(key)) {
+  if (const value_ptr* stored = home.store.find(key, now_s())) {
     (call != nullptr ? call->values : values)[index] = *stored;
     ++home.counted.hits;
     return;
   }
+  expired = home.store.erase(key);
+  if (expired.what != nullptr) ++home.counted.expired;
+  release(expired.cost_bytes);
   ++home.counted.misses;
   if (call == nullptr) call = std::make_shared<waiting_call>(on, std::move(values));
   call->missing.fetch_add(1, std::memory_order_relaxed);
@@ -82,7 +86,7 @@ value_ptr l1::find(std::string_view key) noexcept {
   const key_view wanted = hashed(key);
   l1_stripe& home = state_->stripe_of(wanted.hash);
   const std::lock_guard lock(home.mutex);
-  const value_ptr* stored = home.store.find(wanted);
+  const value_ptr* stored = home.store.find(wanted, state_->now_s());
   if (stored == nullptr) return nullptr;
   ++home.counted.hits;
   return *stored;
@@ -115,6 +119,10 @@ task<result<std::vector<value_ptr>>> l1::get_many(net::request_context& context,
   }
   if (call->failure) co_return *call->failure;
   co_return std::move(call->values);
+}
+
+void l1::set_time(std::uint32_t now_s) noexcept {
+  state_->set_time(now_s);
 }
 
 void l1::invalidate(std::string_view key, std::int64_t position) noexcept {
@@ -163,6 +171,7 @@ l1::figures l1::read_figures() const noexcept {
     sum.misses += one.misses;
     sum.loads += one.loads;
     sum.evictions += one.evictions;
+    sum.expired += one.expired;
     sum.invalidations += one.invalidations;
     sum.refused_fills += one.refused_fills;
   }

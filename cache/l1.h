@@ -18,6 +18,8 @@
 //  survives the caller that began it.
 //  3. get_many() makes one batch for exactly the keys that are neither stored nor being loaded.
 //  4. Each waiter has its own deadline.
+//  5. A value is answered with for ttl_s, and for less than a second more, by the clock that set_time()
+//  moves; one with a ttl_s of 0 goes to those who wait for it and is not stored.
 #pragma once
 
 #include <cstddef>
@@ -32,12 +34,15 @@
 
 namespace syncline::cache {
 
+inline constexpr std::uint32_t kNoEnd = UINT32_MAX;
+
 // `found` false is a negative entry: the row does not exist.
 struct value {
   std::string body;
-  std::string gzip;           // the body compressed; empty where that does not pay
-  std::string etag;           // of the body; with quotes, ready to send
-  std::int64_t position = 0;  // feed position of the snapshot it was read in
+  std::string gzip;              // the body compressed; empty where that does not pay
+  std::string etag;              // of the body; with quotes, ready to send
+  std::int64_t position = 0;     // feed position of the snapshot it was read in
+  std::uint32_t ttl_s = kNoEnd;  // how long it may be answered with, from when it is stored
   bool found = true;
 };
 using value_ptr = std::shared_ptr<const value>;
@@ -70,6 +75,9 @@ class l1 {
   [[nodiscard]] net::task<net::result<std::vector<value_ptr>>> get_many(net::request_context& context,
                                                                         std::vector<std::string> keys,
                                                                         batch_loader& loader);
+  // Seconds of any clock that never goes back. Whoever owns the cache calls it once a second, so that a hit
+  // need not ask the time: it reads a line that is written once a second. Any thread.
+  void set_time(std::uint32_t now_s) noexcept;
   // Drops `key`, whatever was read before `position`.
   void invalidate(std::string_view key, std::int64_t position) noexcept;
   // Drops everything and detaches every load.
@@ -81,6 +89,7 @@ class l1 {
     std::uint64_t misses = 0;  // of get_many() only: who calls find() first is not counted twice
     std::uint64_t loads = 0;   // keys whose load was begun
     std::uint64_t evictions = 0, invalidations = 0;
+    std::uint64_t expired = 0;        // entries that a caller of get_many() found past their time
     std::uint64_t refused_fills = 0;  // loaded values that an invalidation kept out
   };
   [[nodiscard]] figures read_figures() const noexcept;

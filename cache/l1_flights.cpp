@@ -11,6 +11,11 @@ namespace {
 // A value above this part of the whole cache is not worth what it would push out.
 constexpr std::size_t kLargestEntryPart = 4;
 
+// The second it is stored in has partly passed, so it counts for nothing.
+std::uint32_t end_of(std::uint32_t ttl_s, std::uint32_t now_s) noexcept {
+  return ttl_s < kNoEnd - 1 - now_s ? now_s + ttl_s + 1 : kNoEnd;
+}
+
 }  // namespace
 
 void arrive(const std::shared_ptr<waiting_call>& call, std::size_t index, const value_ptr& what,
@@ -70,7 +75,7 @@ bool l1_shared::reserve(l1_stripe& own, std::size_t cost_bytes) noexcept {
 void l1_shared::land(flight& one, const value_ptr& what, const net::error* failure) noexcept {
   l1_stripe& home = stripe_of(one.key.hash);
   const std::size_t cost_bytes = what == nullptr ? 0 : l1_store::cost(one.key.text, *what);
-  const bool reserved = what != nullptr && reserve(home, cost_bytes);
+  const bool reserved = what != nullptr && what->ttl_s != 0 && reserve(home, cost_bytes);
   bool stored = false;
   flight_ptr landed;  // the map's reference, dropped after the lock
   std::vector<flight::waiter> waiters;
@@ -84,7 +89,7 @@ void l1_shared::land(flight& one, const value_ptr& what, const net::error* failu
     }
     if (what != nullptr && !attached) ++home.counted.refused_fills;
     if (reserved && attached) {
-      home.store.insert(one.key, what, cost_bytes);
+      home.store.insert(one.key, what, cost_bytes, end_of(what->ttl_s, now_s()));
       stored = true;
     }
     waiters = std::move(one.waiters);

@@ -88,6 +88,8 @@ class l1_shared {
   // Ends a flight: stores its value if it may be stored, then tells its waiters.
   void land(flight& one, const value_ptr& what, const net::error* failure) noexcept;
   void count_refused(const flight& one) noexcept;
+  void set_time(std::uint32_t now_s) noexcept { now_s_.store(now_s, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t now_s() const noexcept { return now_s_.load(std::memory_order_relaxed); }
   void release(std::size_t cost_bytes) noexcept {
     used_bytes_.fetch_sub(cost_bytes, std::memory_order_relaxed);
   }
@@ -100,8 +102,10 @@ class l1_shared {
   const std::size_t bytes_max_;
   std::size_t share_bytes_;
   std::vector<std::unique_ptr<l1_stripe>> stripes_;
-  std::atomic<std::size_t> used_bytes_{0};  // stored and reserved
-  std::atomic<std::size_t> hand_{0};        // the stripe that gives way next
+  std::atomic<std::uint32_t> now_s_{0};
+  // What loads change is on another line than what each hit reads.
+  alignas(64) std::atomic<std::size_t> used_bytes_{0};  // stored and reserved
+  std::atomic<std::size_t> hand_{0};                    // the stripe that gives way next
 };
 
 // The flights of one batch, held by the task that loads them. What has not landed when it is destroyed fails.

@@ -29,10 +29,12 @@ std::size_t l1_store::cost(std::string_view key, const value& what) noexcept {
          what.etag.capacity();
 }
 
-const value_ptr* l1_store::find(key_view key) noexcept {
+const value_ptr* l1_store::find(key_view key, std::uint32_t now_s) noexcept {
   const auto found = index_.find(key);
   if (found == index_.end()) return nullptr;
   entry& one = found->second;
+  if (now_s >= one.until_s) [[unlikely]]
+    return nullptr;
   if (one.frequency < kFrequencyMax) ++one.frequency;
   return &one.what;
 }
@@ -42,7 +44,7 @@ const value_ptr* l1_store::peek(key_view key) const noexcept {
   return found == index_.end() ? nullptr : &found->second.what;
 }
 
-void l1_store::insert(key_text key, value_ptr what, std::size_t cost_bytes) {
+void l1_store::insert(key_text key, value_ptr what, std::size_t cost_bytes, std::uint32_t until_s) {
   std::uint32_t& ghost = ghost_slot(key.hash);
   const bool came_back = ghost == fingerprint(key.hash);
   const auto [at, inserted] = index_.try_emplace(std::move(key));
@@ -52,6 +54,7 @@ void l1_store::insert(key_text key, value_ptr what, std::size_t cost_bytes) {
   one.what = std::move(what);
   one.key = &at->first;
   one.cost_bytes = cost_bytes;
+  one.until_s = until_s;
   one.in_main = came_back;
   push(came_back ? main_ : small_, one);
 }

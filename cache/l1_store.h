@@ -67,12 +67,13 @@ class l1_store {
   // What an entry costs: key, body, ETag and the bookkeeping of both maps and the allocator, estimated.
   [[nodiscard]] static std::size_t cost(std::string_view key, const value& what) noexcept;
 
-  // The value, or nullptr; counts as a use. The pointer holds until the next change of this store.
-  [[nodiscard]] const value_ptr* find(key_view key) noexcept;
-  // The stored value without counting a use.
+  // The value, or nullptr when there is none or its time is over; counts as a use. The pointer holds until
+  // the next change of this store.
+  [[nodiscard]] const value_ptr* find(key_view key, std::uint32_t now_s) noexcept;
+  // The stored value, whatever its time, without counting a use.
   [[nodiscard]] const value_ptr* peek(key_view key) const noexcept;
-  // `key` must not be stored.
-  void insert(key_text key, value_ptr what, std::size_t cost_bytes);
+  // `key` must not be stored. `until_s`: the first second at which find() does not give it.
+  void insert(key_text key, value_ptr what, std::size_t cost_bytes, std::uint32_t until_s);
 
   // What was taken out; freed by whoever holds it, after the lock is released. Empty: there was nothing to
   // take.
@@ -98,6 +99,7 @@ class l1_store {
     entry* newer = nullptr;
     entry* older = nullptr;
     std::size_t cost_bytes = 0;
+    std::uint32_t until_s = kNoEnd;
     std::uint8_t frequency = 0;
     bool in_main = false;
   };

@@ -53,6 +53,8 @@ void admin::register_gauges() {
   add("syncline_l1_loads", "Keys loaded into it since start", [l1] { return l1->read_figures().loads; });
   add("syncline_l1_evictions", "Entries it gave up for room since start",
       [l1] { return l1->read_figures().evictions; });
+  add("syncline_l1_expired", "Entries it dropped because their ttl_s or negative_s was over since start",
+      [l1] { return l1->read_figures().expired; });
   add("syncline_l1_invalidations", "Keys dropped because they changed since start",
       [l1] { return l1->read_figures().invalidations; });
   add("syncline_l1_refused_fills", "Loads overtaken by a change since start",

@@ -7,6 +7,7 @@
 #include "perf/log.h"
 #include "perf/metrics.h"
 #include "server/admin.h"
+#include "server/cache_clock.h"
 #include "server/feed_hub.h"
 #include "server/router.h"
 #include "server/services.h"
@@ -19,6 +20,7 @@ struct app::parts {
       : settings(std::move(given)),
         cores(settings.cores),
         l1(settings.l1),
+        clock(cores.at(0), l1),
         threads(blocking_options()),
         hub(cores, l1),
         sockets(cores, socket_options(settings)) {}
@@ -45,6 +47,7 @@ struct app::parts {
   config settings;
   net::core_group cores;
   cache::l1 l1;
+  cache_clock clock;
   net::blocking_threads threads;
   feed_hub hub;
   net::websocket::endpoint sockets;
@@ -78,6 +81,7 @@ net::result<void> app::start() {
   p.shared.sockets = &p.sockets;
   net::set_deflate_bytes_max(p.settings.sync.deflate_bytes_max);
   p.cores.start();
+  p.clock.start();
   p.running = true;
   p.admin_handler = std::make_unique<admin>(p.shared);
   p.public_handler = std::make_unique<router>(p.shared);

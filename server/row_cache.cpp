@@ -62,10 +62,12 @@ bool plainly_canonical(const storage::resource& of, std::string_view segment) no
   return false;
 }
 
-std::shared_ptr<cache::value> value_of(const storage::rows& read, const storage::row_slice& slice) {
+std::shared_ptr<cache::value> value_of(const storage::resource& of, const storage::rows& read,
+                                       const storage::row_slice& slice) {
   auto made = std::make_shared<cache::value>();
   made->position = read.position;
   made->found = slice.found;
+  made->ttl_s = slice.found ? of.cache.ttl_s : of.cache.negative_s;
   if (slice.found) {
     made->body = read.json(slice);
     made->etag = storage::etag_of(made->body);
@@ -128,7 +130,7 @@ net::task<net::result<std::vector<cache::value_ptr>>> row_loader::load(net::requ
     net::turn mine;
     for (std::size_t i = 0; i < places.size(); ++i) {
       co_await mine.give_way();
-      auto made = value_of(*read, read->slices[i]);
+      auto made = value_of(of, *read, read->slices[i]);
       if (gzip_bytes_min_ != 0 && made->body.size() >= gzip_bytes_min_) co_await compress(context, *made);
       values[places[i]] = std::move(made);
     }

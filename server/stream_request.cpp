@@ -28,6 +28,15 @@ net::result<std::vector<const storage::resource*>> named_resources(const service
   return found;
 }
 
+error too_many_parts() {
+  return {errc::invalid, "too many scopes and resources in one stream"};
+}
+
+// Asked while the parts are added: what follows looks through all of them for each.
+bool has_room(const services& with, const std::vector<storage::stream_part>& parts) {
+  return parts.size() < with.settings->sync.parts_max;
+}
+
 net::result<void> add_scope_parts(const services& with, const storage::scope_text& scope,
                                   const std::vector<const storage::resource*>& named,
                                   std::vector<storage::stream_part>& parts) {
@@ -42,6 +51,7 @@ net::result<void> add_scope_parts(const services& with, const storage::scope_tex
     const auto value = storage::scope_cell(of, *rule, scope.value, arena);
     if (!value)
       return error(errc::invalid, "parameter `scope` has a value that does not fit its column", scope.text());
+    if (!has_room(with, parts)) return too_many_parts();
     parts.push_back({&of, scope.text()});
   }
   if (!known) return error(errc::invalid, "no resource declares this scope", scope.name);
@@ -74,12 +84,11 @@ net::result<stream_request> make_stream_request(const services& with, std::strin
     // scope.
     if (!scopes.empty() && !of->scopes.empty())
       return error(errc::invalid, "this resource does not declare the asked scope", of->name);
+    if (!has_room(with, parts)) return too_many_parts();
     parts.push_back({of, {}});
   }
   if (parts.empty())
     return error(errc::invalid, "name what to sync", "give `scope=name:value`, `resources=a,b` or both");
-  if (parts.size() > with.settings->sync.parts_max)
-    return error(errc::invalid, "too many scopes and resources in one stream");
   stream_request request;
   if (!since.empty()) {
     auto at = storage::cursor::parse(since);

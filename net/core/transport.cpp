@@ -1,9 +1,19 @@
 #include "net/core/transport.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 namespace syncline::net {
+
+bool transport::peer_took_some() noexcept {
+  int held = 0;
+  if (::ioctl(descriptor_, SIOCOUTQ, &held) != 0) held = 0;
+  const bool less = held < held_bytes_;
+  held_bytes_ = held;
+  return less;
+}
 
 io transport::handshake() noexcept {
   if (tls_ == nullptr) return io::done;

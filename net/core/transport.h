@@ -37,6 +37,7 @@ class transport final {
   transport(transport&& other) noexcept
       : tls_(std::move(other.tls_)),
         descriptor_(std::exchange(other.descriptor_, -1)),
+        held_bytes_(other.held_bytes_),
         readable_(other.readable_),
         writable_(other.writable_),
         peer_done_(other.peer_done_),
@@ -46,6 +47,7 @@ class transport final {
     close();
     tls_ = std::move(other.tls_);
     descriptor_ = std::exchange(other.descriptor_, -1);
+    held_bytes_ = other.held_bytes_;
     readable_ = other.readable_;
     writable_ = other.writable_;
     peer_done_ = other.peer_done_;
@@ -75,6 +77,11 @@ class transport final {
   [[nodiscard]] io read_some(char* to, std::size_t room, std::size_t& received) noexcept;
   // After `blocked` the next call must begin with the same bytes (TLS has encrypted them).
   [[nodiscard]] io write_some(std::span<iovec> parts, std::size_t& sent) noexcept;
+  // Whether the kernel holds fewer of our bytes than at the last call: it reports a socket writable only when
+  // a third of its buffer is free, megabytes on a fast path, and a slow reader is long at that. Asked when
+  // writing begins to block, and again before the peer is given up. What the peer's kernel has acknowledged
+  // counts; that the peer takes single bytes out of a full buffer over there is never told to us.
+  [[nodiscard]] bool peer_took_some() noexcept;
   // Says that nothing more will come: FIN, with TLS close_notify before it.
   [[nodiscard]] io shut_down_writing() noexcept;
   // With TLS says close_notify if that is possible at once. Twice is fine.
@@ -86,6 +93,7 @@ class transport final {
 
   std::unique_ptr<tls_session> tls_;
   int descriptor_;
+  int held_bytes_ = 0;
   bool readable_ = false;
   bool writable_ = true;
   bool peer_done_ = false;

@@ -89,6 +89,7 @@ connection::verdict connection::wait_to_write() noexcept {
     set_deadline(timeout_kind::write,
                  part_.now() + std::chrono::milliseconds(part_.bounds().write_progress_timeout_ms));
     sent_some_ = false;
+    static_cast<void>(socket_.peer_took_some());  // from here on
   }
   return verdict::wait;
 }
@@ -99,6 +100,9 @@ void connection::on_deadline() noexcept {
   if (now < deadline_) return set_deadline(deadline_kind_, deadline_);
   clear_deadline();
   if (phase_ == phase::task) return;  // a task has its own deadlines
+  if (deadline_kind_ == timeout_kind::write && socket_.peer_took_some())
+    return set_deadline(timeout_kind::write,
+                        now + std::chrono::milliseconds(part_.bounds().write_progress_timeout_ms));
   part_.counts().timeouts[static_cast<std::size_t>(deadline_kind_)].add();
   if (phase_ == phase::handshake)
     part_.counts().tls_failures[static_cast<std::size_t>(tls_failure::timeout)].add();

@@ -205,9 +205,11 @@ task<result<void>> connection::send_until(std::size_t pending_bytes_max) {
   for (;;) {
     if (send_pending() == io::failed) co_return error(errc::closed, "the peer is gone");
     if (w.out.size() <= pending_bytes_max) break;
+    static_cast<void>(socket_.peer_took_some());  // from here on
     const steady_time until = part_.refresh() + ms(part_.bounds().write_progress_timeout_ms);
     const result<void> ready = co_await wait_for_socket(true, until);
     if (ready.has_value()) continue;
+    if (ready.error().code == errc::timed_out && socket_.peer_took_some()) continue;
     if (ready.error().code == errc::timed_out) {
       part_.counts().timeouts[static_cast<std::size_t>(timeout_kind::write)].add();
       socket_.set_peer_gone();

@@ -205,8 +205,10 @@ void session::after_write(io done) {
   }
   const steady_time now = host()->now();
   if (done == io::blocked) {
-    if (std::exchange(wrote_some_, false) || write_deadline_ == steady_time::max())
+    if (std::exchange(wrote_some_, false) || write_deadline_ == steady_time::max()) {
       write_deadline_ = now + std::chrono::milliseconds(shared_->options().write_timeout_ms);
+      static_cast<void>(socket_.peer_took_some());  // from here on
+    }
   } else {
     write_deadline_ = steady_time::max();
     if (phase_ == phase::closing && end_deadline_ == steady_time::max())

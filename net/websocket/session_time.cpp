@@ -38,6 +38,9 @@ void session::on_deadline() noexcept {
   const auto count = [this](session_timeout what) {
     shared_->counts().timeouts[static_cast<std::size_t>(what)].add();
   };
+  if (write_deadline_ <= now && socket_.peer_took_some()) {
+    write_deadline_ = now + std::chrono::milliseconds(shared_->options().write_timeout_ms);
+  }
   if (write_deadline_ <= now) {
     count(session_timeout::write);
     return lost("the peer takes nothing");

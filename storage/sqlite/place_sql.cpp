@@ -116,7 +116,8 @@ std::vector<place_sql> places_of(const resource& of, const table_shape& t, std::
     const std::string text = fmt::format("{}||{}", literal(of.scopes[i].name + ":"), value_text(c, row));
     if (i == 0) {
       // hex(NULL) is an empty text, so NULL is asked for and not left to the concatenation.
-      out.push_back({fmt::format("CASE WHEN {} IS NULL THEN '' ELSE {} END", name, text), key,
+      const bool always = !can_be_null(of, t, of.scopes[i].column);
+      out.push_back({always ? text : fmt::format("CASE WHEN {} IS NULL THEN '' ELSE {} END", name, text), key,
                      joined(present, " AND ")});
       continue;
     }

@@ -14,15 +14,20 @@ net::result<std::uint64_t> purge_tombstones(connection& db, const catalog& all, 
                                             std::uint32_t limit) {
   auto transaction = scoped_transaction::begin(db);
   if (!transaction) return transaction.error();
+  const std::string note_time = fmt::format(
+      "UPDATE syncline_feed SET gone_at={} WHERE seq IN (SELECT seq FROM syncline_feed WHERE "
+      "gone_at=0 LIMIT {})",
+      kNowSql, std::uint64_t{limit} * 10);
+  if (auto noted = db.exec(note_time); !noted) return noted.error();
   auto probes = row_probes::make(db, all);
   if (!probes) return probes.error();
   std::vector<std::int64_t> present;
   std::vector<std::int64_t> purged;
   {
-    auto s = db.prepare(
-        fmt::format("SELECT seq, resource, scope, \"key\" FROM syncline_feed WHERE gone_at IS NOT NULL AND "
-                    "gone_at<={}-({}) ORDER BY gone_at LIMIT {}",
-                    kNowSql, older_than_s, limit));
+    auto s =
+        db.prepare(fmt::format("SELECT seq, resource, scope, \"key\" FROM syncline_feed WHERE gone_at<>0 AND "
+                               "gone_at<={}-({}) ORDER BY gone_at LIMIT {}",
+                               kNowSql, older_than_s, limit));
     if (!s) return s.error();
     int code = SQLITE_ROW;
     while ((code = s->step()) == SQLITE_ROW) {

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "perf/log.h"
+#include "perf/metrics.h"
 #include "storage/sqlite/snapshot.h"
 
 namespace syncline::storage::sqlite {
@@ -28,17 +30,37 @@ void add_missing(rows& out, std::string_view key) {
   out.bytes += key;
 }
 
-// Steps a query of at most `limit` + 1 rows; true when a row was left over.
+// Whether an error is about one row, which then is left out.
+bool leave_out(const net::error& why) {
+  static const perf::counter left_out = perf::metrics::add_counter(
+      "syncline_read_rows_left_out_total",
+      "Stored rows that fit no declaration and are not answered, each time one is met");
+  if (why.code != net::errc::schema_mismatch) return false;
+  left_out.add();
+  perf::log_warn("a stored row is left out of an answer", {{"why", why.text()}});
+  return true;
+}
+
+// How many rows a query must give so that take_rows() can leave some out and still know whether more follow.
+std::int64_t rows_asked(std::uint32_t limit) {
+  return std::int64_t{limit} + 1 + kLeftOutMax;
+}
+
+// Steps a query of at most rows_asked(limit) rows; true when a row was left over.
 net::result<bool> take_rows(connection& db, statement& query, const row_select& select, std::uint32_t limit,
                             std::uint32_t group, rows& out) {
   std::uint32_t taken = 0;
+  std::uint32_t left_out = 0;
   for (;;) {
     const int code = query.step();
     if (code == SQLITE_DONE) return false;
     if (code != SQLITE_ROW) return db.error(code, "reading rows");
     if (taken == limit || out.bytes.size() >= kAnswerBytesMax) return true;
     auto at = select.append(query, out.bytes);
-    if (!at) return at.error();
+    if (!at) {
+      if (!leave_out(at.error()) || ++left_out > kLeftOutMax) return at.error();
+      continue;
+    }
     add_slice(out, *at, group);
     ++taken;
   }
@@ -98,8 +120,13 @@ net::result<rows> read_by_key(connection& db, const table_plans& plans, const re
     }
     if (code != SQLITE_ROW) return db.error(code, "reading a row");
     auto at = select.append(*query, out.bytes);
-    if (!at) return at.error();
-    add_slice(out, *at, 0);
+    if (at) {
+      add_slice(out, *at, 0);
+    } else if (leave_out(at.error())) {
+      add_missing(out, key);
+    } else {
+      return at.error();
+    }
   }
   return out;
 }
@@ -140,7 +167,7 @@ net::result<rows> read_list(connection& db, const table_plans& plans, const list
   auto prepared = db.cached(sql);
   if (!prepared) return prepared.error();
   const statement_use rows_of(**prepared);
-  rows_of->bind(1, static_cast<std::int64_t>(query.limit) + 1);
+  rows_of->bind(1, rows_asked(query.limit));
   if (!scope->sql.empty()) rows_of->bind(2, scope->value);
   if (!words.empty()) rows_of->bind(3, std::string_view(words));
   bind_key(*rows_of, 4, key);
@@ -187,7 +214,7 @@ net::result<rows> read_by_columns(connection& db, const table_plans& plans, cons
     auto cells = split_key(keyed, keys[i], arena);
     if (!cells) continue;  // a value that these columns cannot hold: no row has it
     const statement_use query(**prepared);
-    query->bind(1, static_cast<std::int64_t>(rows_max) + 1);
+    query->bind(1, rows_asked(rows_max));
     bind_key(*query, 2, *cells);
     auto more = take_rows(db, *query, select, rows_max, static_cast<std::uint32_t>(i), out);
     if (!more) return more.error();

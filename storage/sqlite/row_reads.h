@@ -3,7 +3,8 @@
 // Each function reads in one read transaction and builds its answer with the one encoder. Not for the feed
 // (page_reader.h). Thread: that of the connection. Bound: `limit` rows, kAnswerBytesMax of a list; a list
 // that is cut says `more`. Failure: result<>; errc::invalid for a key or scope that does not fit the
-// declaration, errc::schema_mismatch for a row that does not.
+// declaration. A stored row that does not is no row, as in a stream: it is left out, logged and counted; a
+// list with more than kLeftOutMax of them is errc::schema_mismatch.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@ namespace syncline::storage::sqlite {
 
 inline constexpr std::size_t kAnswerBytesMax = 16U * 1024 * 1024;
 inline constexpr std::size_t kSearchWordsMax = 16;
+inline constexpr std::uint32_t kLeftOutMax = 64;  // of one list, or of one value's rows
 
 [[nodiscard]] net::result<rows> read_by_key(connection& db, const table_plans& plans, const resource& of,
                                             const projection& what, const std::vector<std::string>& keys);

@@ -52,11 +52,16 @@ row_writer::ending row_writer::run(const write_batch& batch, bool several, bool 
   const bool nested = batch.row_count <= kSavepointRowsMax;
   if (nested)
     if (auto begun = simple("SAVEPOINT syncline_batch"); !begun) return {begun.error()};
+  // A connection that cannot say takes the slow way.
+  const auto plain =
+      nested || several || each_alone ? net::result<bool>(false) : plain_.plain(db_, batch.of->table);
+  or_fail_ = plain && *plain;
+  torn_ = false;
   bool keep = false;
   ending out{run_batch(batch, each_alone, keep)};
   // The transaction itself may be gone (full disk, a trigger's RAISE(ROLLBACK)); the writer sees that.
   if (sqlite3_get_autocommit(db_.get()) != 0) return out;
-  if (keep && !several && deferred_keys_open()) {
+  if (torn_ || (keep && !several && deferred_keys_open())) {
     out.what = aftermath::again_alone;
     return out;
   }
@@ -179,45 +184,6 @@ net::result<row_writer::refusal> row_writer::step_write(statement& s) {
       net::error(net::errc::invalid, "a value does not fit its column", sqlite3_errmsg(db_.get())));
 }
 
-// The statements for the columns that are there. An UPSERT would do in one statement, but it fires the INSERT
-// triggers also for a row that exists, and those enter it in the feed: so an existing row is updated, and
-// only if that changes something.
-const row_writer::put_text& row_writer::put_sql(const write_batch& batch, std::span<const cell> row) {
-  const resource& of = *batch.of;
-  bool same = put_.of == &of && put_.kind == batch.kind && put_.mask.size() == row.size();
-  for (std::size_t i = 0; same && i < row.size(); ++i) same = put_.mask[i] == row[i].present();
-  if (same) return put_;
-  put_.of = &of;
-  put_.kind = batch.kind;
-  put_.mask.resize(row.size());
-  const table_plan& plan = plans_.of(of);
-  std::string names;
-  std::string values;
-  std::string sets;
-  std::string differs;
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    put_.mask[i] = row[i].present();
-    const std::string name = quoted(of.columns[i].name);
-    const std::string value = row[i].present() ? fmt::format("?{}", i + 1) : plan.default_value(i);
-    if (row[i].present()) {
-      names += fmt::format("{}{}", names.empty() ? "" : ",", name);
-      values += fmt::format("{}{}", values.empty() ? "" : ",", value);
-    }
-    if (of.is_key(i) || plan.generated(i)) continue;
-    if (!row[i].present() && batch.kind != write_kind::replace) continue;
-    sets += fmt::format("{}{}={}", sets.empty() ? "" : ",", name, value);
-    differs += fmt::format("{}{} IS NOT {} COLLATE BINARY", differs.empty() ? "" : " OR ", name, value);
-  }
-  put_.update = sets.empty() ? std::string()
-                             : fmt::format("UPDATE {} SET {} WHERE {} AND ({})", plan.name(), sets,
-                                           plan.key_is(static_cast<int>(row.size()) + 1), differs);
-  // The key is known to be free, but the index may take other bytes for it; that is told, not an error.
-  put_.insert = names.empty() ? fmt::format("INSERT INTO {} DEFAULT VALUES", plan.name())
-                              : fmt::format("INSERT INTO {}({}) VALUES({}) ON CONFLICT({}) DO NOTHING",
-                                            plan.name(), names, values, plan.key_columns());
-  return put_;
-}
-
 // Runs the update or insert of a row; `key` is bound behind the columns.
 net::result<row_writer::refusal> row_writer::run_put(const std::string& sql, std::span<const cell> row,
                                                      std::span<const cell> key) {
@@ -231,26 +197,31 @@ net::result<row_writer::refusal> row_writer::run_put(const std::string& sql, std
 }
 
 row_writer::row_answer row_writer::put(const write_batch& batch, std::span<const cell> row, bool keyed) {
-  const table_plan& plan = plans_.of(*batch.of);
   std::vector<cell> key;
+  const bool or_fail = or_fail_ && keyed;
+  put_.fit(plans_.of(*batch.of), batch.kind, row, or_fail);
   if (keyed) {
     for (const std::size_t k : batch.of->key) key.push_back(row[k]);
-    auto there = exists(plan, key, false);
+    auto there = key_exists(key);
     if (!there) return there.error();
     if (*there) {
       if (batch.kind == write_kind::skip) return done(fate::skipped);
       if (batch.kind == write_kind::create || batch.kind == write_kind::insert)
         return rejected(net::error(net::errc::conflict, "the key exists"));
-      const std::string& sql = put_sql(batch, row).update;
-      if (sql.empty()) return done(fate::unchanged);
-      auto fault = run_put(sql, row, key);
+      if (put_.update.empty()) return done(fate::unchanged);
+      auto fault = run_put(put_.update, row, key);
       if (!fault) return fault.error();
       if (fault->why) return rejected(std::move(*fault->why));
       return done(sqlite3_changes(db_.get()) > 0 ? fate::updated : fate::unchanged);
     }
   }
-  auto fault = run_put(put_sql(batch, row).insert, row, {});
+  auto fault = run_put(put_.insert, row, {});
   if (!fault) return fault.error();
+  if (fault->why && or_fail) {
+    auto torn = key_exists(key);
+    if (!torn) return torn.error();
+    torn_ = torn_ || *torn;
+  }
   if (fault->why) return rejected(std::move(*fault->why));
   if (sqlite3_changes(db_.get()) > 0) return done(fate::created);
   return rejected(
@@ -353,8 +324,17 @@ row_writer::row_answer row_writer::remove(const write_batch& batch) {
 }
 
 net::result<bool> row_writer::exists(const table_plan& plan, std::span<const cell> key, bool visible) {
-  auto s = db_.cached("SELECT 1 FROM " + plan.name() + " WHERE " + plan.key_is(1) +
-                      (visible ? plan.visible() : std::string()));
+  return find_key("SELECT 1 FROM " + plan.name() + " WHERE " + plan.key_is(1) +
+                      (visible ? plan.visible() : std::string()),
+                  key);
+}
+
+net::result<bool> row_writer::key_exists(std::span<const cell> key) {
+  return find_key(put_.exists, key);
+}
+
+net::result<bool> row_writer::find_key(const std::string& sql, std::span<const cell> key) {
+  auto s = db_.cached(sql);
   if (!s) return s.error();
   const statement_use row(**s);
   bind_key(*row, 1, key);

@@ -1,13 +1,13 @@
 // Runs one batch of rows inside the writer's transaction: statements for each kind of write, conditions,
 // idempotency, and each row's fate.
 //
-// A bad row is one failed statement, which SQLite undoes by itself. A small batch is a savepoint, kept or
-// rolled back alone. A large one is not: under an open savepoint SQLite keeps every page that any row of it
-// touched, and walks through them again for each row (26,000 rows took 8 s instead of 1 s). When a large
-// batch must be undone after all (a dry run, an error in its middle), the writer rolls everything back and
-// runs the other batches again. Use it through the writer (writer.h). Thread: the writer's. Bound: the batch.
-// Failure: a row's fault is a row_result; an error of the whole batch is returned, and the writer looks at
-// the connection to see whether the transaction still stands.
+// A bad row is one failed statement, which SQLite undoes by itself, or which wrote nothing. A small batch is
+// a savepoint, kept or rolled back alone. A large one is not: under an open savepoint SQLite keeps every page
+// that any row of it touched, and walks through them again for each row (26,000 rows took 8 s instead of 1
+// s). When a large batch must be undone after all (a dry run, an error in its middle), the writer rolls
+// everything back and runs the other batches again. Use it through the writer (writer.h). Thread: the
+// writer's. Bound: the batch. Failure: a row's fault is a row_result; an error of the whole batch is
+// returned, and the writer looks at the connection to see whether the transaction still stands.
 //
 // Invariants
 //  1. A row that would not change fires no trigger and makes no feed entry.
@@ -23,6 +23,8 @@
 #include <vector>
 
 #include "storage/sqlite/connection.h"
+#include "storage/sqlite/plain_tables.h"
+#include "storage/sqlite/put_text.h"
 #include "storage/sqlite/table_plan.h"
 #include "storage/store.h"
 
@@ -39,7 +41,8 @@ class row_writer {
   enum class aftermath : std::uint8_t {
     kept,        // what it wrote is in the transaction; or it wrote nothing
     undo_all,    // the transaction must be rolled back to undo it
-    again_alone  // undo_all, and run it again with each row alone: some row left a deferred foreign key open
+    again_alone  // undo_all, and run it again with each row alone: some row left a deferred foreign key open,
+                 // or itself where its triggers failed
   };
   struct ending {
     net::result<write_outcome> outcome;
@@ -84,19 +87,16 @@ class row_writer {
   [[nodiscard]] net::result<void> simple(const char* sql);
   [[nodiscard]] bool deferred_keys_open() const noexcept;
 
-  // The SQL of the last mask of columns: rows of a batch mostly have the same.
-  struct put_text {
-    const resource* of = nullptr;
-    write_kind kind = write_kind::upsert;
-    std::vector<bool> mask;
-    std::string insert;
-    std::string update;  // empty: there is nothing to set
-  };
-  [[nodiscard]] const put_text& put_sql(const write_batch& batch, std::span<const cell> row);
+  // The same for the row that put_ fits.
+  [[nodiscard]] net::result<bool> key_exists(std::span<const cell> key);
+  [[nodiscard]] net::result<bool> find_key(const std::string& sql, std::span<const cell> key);
 
   connection& db_;
   const table_plans& plans_;
+  plain_tables plain_;
   put_text put_;
+  bool or_fail_ = false;  // for this batch: inserts undo nothing when they fail (plain_tables.h)
+  bool torn_ = false;     // one of them failed and left its row there
 };
 
 }  // namespace syncline::storage::sqlite

@@ -13,8 +13,8 @@
 //   syncline_feed(seq PRIMARY KEY, resource, scope, key, gone_at)
 //        UNIQUE (resource, scope, key): only the latest entry of a place is kept
 //        INDEX (resource, scope, seq)
-//        gone_at: unix seconds at which a trigger believed that the row left this place, a hint for the
-//        purge; NULL otherwise
+//        gone_at: NULL, or a trigger believed that the row left this place, a hint for the purge: 0, and from
+//        its next turn on the unix seconds of that turn
 //   syncline_resource(id PRIMARY KEY, name UNIQUE, incarnation, declaration, identity)
 //        id is what syncline_feed.resource holds
 //   syncline_generation(number PRIMARY KEY AUTOINCREMENT, id, first_seq, created_at)
@@ -85,7 +85,8 @@ struct check_report {
 };
 [[nodiscard]] net::result<check_report> check_feed(connection& db, const catalog& all, bool repair);
 
-// Deletes entries whose row is gone for longer than `older_than_s`, at most `limit`, and moves the horizon,
+// Notes the time at entries that went since the last call, at most 10 * limit. Deletes entries whose row is
+// gone for longer than `older_than_s`, at most `limit`, and moves the horizon,
 // in one transaction. Entries whose row is found after all get gone_at NULL instead. Returns how many were
 // deleted.
 [[nodiscard]] net::result<std::uint64_t> purge_tombstones(connection& db, const catalog& all,

@@ -11,7 +11,9 @@
 //  clock.
 //  3. No statement relies on a conflict policy: inside an UPSERT or OR REPLACE the outer statement's policy
 //  replaces the trigger's own.
-//  4. The text depends on the declaration, the id and the table only, so that what is in the file can be
+//  4. For keys and scopes of integers no trigger that an INSERT fires calls a function or names a conflict
+//  policy, so that an INSERT OR FAIL runs without a statement journal (row_writer.h).
+//  5. The text depends on the declaration, the id and the table only, so that what is in the file can be
 //  compared with it.
 #pragma once
 

@@ -202,6 +202,27 @@ TEST_P(HttpLimits, AReaderThatStopsIsClosed) {
   EXPECT_EQ(s.handles.last_error.load(), errc::timed_out);
 }
 
+// A few KB a second, scaled down: within a timeout it takes less than what makes the kernel call the socket
+// writable again.
+TEST_P(HttpLimits, AReaderThatIsOnlySlowLives) {
+  server_options options = quick_options();
+  options.limit.write_progress_timeout_ms = 200;
+  scripted_server s(options);
+  raw_client stream = s.connect(4096), batch = s.connect(4096);
+  stream.send(get("/endless"));
+  std::string many;
+  for (int i = 0; i < 200; ++i) many += get("/big");
+  batch.send(many);
+  ASSERT_TRUE(eventually([&] { return s.handles.sent > 0 && s.handles.requests > 1; }));
+  // Eight timeouts long.
+  for (int i = 0; i < 160; ++i) {
+    ASSERT_TRUE(stream.receive_some()) << "cut after " << i << " reads";
+    ASSERT_TRUE(batch.receive_some()) << "cut after " << i << " reads";
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(s.serves.connections(), 2U);
+}
+
 TEST_P(HttpLimits, ResetInEveryStateLeavesTheServerWhole) {
   scripted_server s(quick_options());
   const std::string post = "POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n";

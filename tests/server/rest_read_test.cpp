@@ -61,6 +61,24 @@ TEST_F(RestReadTest, AWriteIsSeenByTheNextRead) {
   EXPECT_EQ(get("/v1/users/50").status, 200);
 }
 
+TEST_F(RestReadTest, ARowIsReadAgainWhenItsTimeIsOver) {
+  settings_.resources.find("users")->cache.ttl_s = 10;
+  settings_.resources.find("users")->cache.negative_s = 5;
+  l1_.set_time(1000);
+  (void)get("/v1/users/1");
+  (void)get("/v1/users/99");
+  l1_.set_time(1005);
+  EXPECT_FALSE(get("/v1/users/99").was_task);
+  l1_.set_time(1006);
+  EXPECT_TRUE(get("/v1/users/99").was_task);
+  l1_.set_time(1010);
+  EXPECT_FALSE(get("/v1/users/1").was_task);
+  l1_.set_time(1011);
+  EXPECT_TRUE(get("/v1/users/1").was_task);
+  EXPECT_FALSE(get("/v1/users/1").was_task);
+  EXPECT_EQ(watched_->gets, 4);
+}
+
 TEST_F(RestReadTest, RefreshReadsTheStore) {
   ASSERT_EQ(get("/v1/users/1").status, 200);
   EXPECT_EQ(get("/v1/users/1?refresh=1").body, kAda);

@@ -18,6 +18,15 @@ TEST_F(RouterTest, WhatIsNotDeclaredDoesNotExist) {
   }
 }
 
+// The rest of such a request is not looked at: its parts would be compared with each other.
+TEST_F(RouterTest, AStreamOfTooManyScopesIsRefusedBeforeItsLastOne) {
+  std::string scopes = "user:0";
+  for (std::uint32_t i = 1; i <= settings_.sync.parts_max; ++i) scopes += ",user:" + std::to_string(i);
+  const answer a = get("/v1/sync?scope=" + scopes + ",no-scope-at-all");
+  EXPECT_EQ(a.status, 400);
+  EXPECT_NE(a.body.find("too many scopes and resources"), std::string::npos) << a.body;
+}
+
 TEST_F(RouterTest, EmptySegmentsDotsAndTrailingSlashesAreNoPaths) {
   for (const char* path : {"/v1//users", "/v1/users/", "/v1/users/1/", "/v1/users//1", "/v1/./users",
                            "/v1/../v1/users", "/v1/users/.", "/v1/users/..", "//v1/users"}) {

@@ -124,6 +124,29 @@ TEST(purge_tombstones, DeletesOldTombstonesAndMovesTheHorizon) {
   EXPECT_TRUE(n.check().clean());
 }
 
+TEST(purge_tombstones, NotesTheTimeAtWhichItFirstMeetsATombstone) {
+  notes_feed n;
+  run(n.db, "DELETE FROM notes WHERE id IN (1, 2)");
+  const char* const noted =
+      "SELECT count(*) FROM syncline_feed WHERE gone_at BETWEEN strftime('%s','now')-600 AND "
+      "strftime('%s','now')";
+  EXPECT_EQ(n.db.query_int(noted).value(), 0);
+  EXPECT_EQ(n.purge(3600), 0U);
+  EXPECT_EQ(n.db.query_int(noted).value(), 3);
+}
+
+TEST(purge_tombstones, NothingIsPurgedBeforeItsTimeIsNoted) {
+  notes_feed n;
+  run(n.db,
+      "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i+1 FROM n WHERE i<200) INSERT INTO notes SELECT "
+      "i,'u',NULL,1 FROM n");
+  run(n.db, "DELETE FROM notes WHERE id>=100");
+  const std::int64_t before = n.db.query_int("SELECT count(*) FROM syncline_feed").value();
+  EXPECT_EQ(n.purge(3600, 2), 0U);
+  EXPECT_EQ(n.db.query_int("SELECT count(*) FROM syncline_feed").value(), before);
+  EXPECT_EQ(n.db.query_int("SELECT count(*) FROM syncline_feed WHERE gone_at>0").value(), 20);
+}
+
 TEST(purge_tombstones, KeepsEntriesWhoseRowIsThereAfterAll) {
   notes_feed n;
   run(n.db, "UPDATE syncline_feed SET gone_at=1");

@@ -399,6 +399,25 @@ TEST(sqlite_triggers, KeyAndScopeTextsAreThoseOfTheKeyModule) {
   }
 }
 
+// What an upload's speed hangs on (triggers.h, invariant 4).
+TEST(sqlite_triggers, AnInsertMakesNoTemporaryTableAndCallsNoFunction) {
+  resource of = make_resource("notes", "id:int64 title", {"id"}, {{"note", "id"}}, "hidden=0");
+  of.search = {1};
+  notes_database n("CREATE TABLE notes(id INTEGER PRIMARY KEY, title TEXT, hidden INTEGER)", of);
+  auto s = n.db.prepare("EXPLAIN INSERT OR FAIL INTO notes VALUES(1,'a',0) ON CONFLICT(id) DO NOTHING");
+  ASSERT_TRUE(s.has_value()) << s.error().text();
+  int steps = 0;
+  int programs = 0;
+  while (s->step() == SQLITE_ROW) {
+    const std::string operation(s->text(1));
+    ++steps;
+    programs += operation == "Program" ? 1 : 0;
+    for (const char* costly : {"OpenEphemeral", "OpenAutoindex", "SorterOpen", "Function", "PureFunc"})
+      EXPECT_NE(operation, costly) << "step " << steps;
+  }
+  EXPECT_EQ(programs, 2);
+}
+
 TEST(sqlite_triggers, NamesWithQuotesAreNoSql) {
   resource of = make_resource("it's \"odd\"", "id:int64 where", {"id"}, {{"a'b", "id"}});
   of.table = "sel\"ect";
