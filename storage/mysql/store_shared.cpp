@@ -20,6 +20,10 @@ store_metrics::store_metrics() {
   pages = metrics::add_counter("syncline_mysql_feed_pages_total", "Pages of streams read.");
   read_retries = metrics::add_counter("syncline_mysql_read_retries_total",
                                       "Reads made again because their connection was lost.");
+  replica_answers =
+      metrics::add_counter("syncline_mysql_replica_answers_total", "Reads that a replica answered.");
+  replica_misses = metrics::add_counter("syncline_mysql_replica_misses_total",
+                                        "Reads that a replica was asked for and the primary answered.");
   write_time = metrics::add_histogram("syncline_mysql_write_seconds",
                                       "From the call of a write to its acknowledgement.");
   settle_time = metrics::add_histogram("syncline_mysql_settle_seconds",

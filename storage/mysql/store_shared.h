@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "perf/metrics.h"
+#include "storage/mysql/replica_reads.h"
 #include "storage/mysql/sequencer.h"
 #include "storage/mysql/server_pools.h"
 #include "storage/mysql/table_plan.h"
@@ -20,7 +21,7 @@ namespace syncline::storage::mysql {
 struct store_metrics {
   store_metrics();
   perf::counter commits, batches, rows_written, rows_rejected, write_retries, commits_in_doubt;
-  perf::counter reads, rows_read, pages, read_retries;
+  perf::counter reads, rows_read, pages, read_retries, replica_answers, replica_misses;
   perf::histogram write_time, settle_time, read_time;
 };
 
@@ -31,6 +32,7 @@ struct store_shared {
   catalog* const all;
   table_plans plans;
   std::unique_ptr<server_pools> primary;
+  std::unique_ptr<replica_set> replicas;  // null: there are none
   std::unique_ptr<sequencer> feed;
   store_metrics metrics;
   std::atomic<std::uint64_t> commits{0}, rows_written{0}, rows_read{0};
