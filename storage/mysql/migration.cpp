@@ -193,10 +193,10 @@ net::task<net::result<void>> migration::place_triggers(net::request_context& con
 net::task<net::result<void>> migration::place_search_index(net::request_context& context, const resource& of,
                                                            const table_shape& t) {
   const std::string name = search_index_name(of);
-  const bool ours = std::any_of(t.indexes.begin(), t.indexes.end(),
-                                [&](const table_index& index) { return index.name == name; });
+  const auto ours = std::find_if(t.indexes.begin(), t.indexes.end(),
+                                 [&](const table_index& index) { return index.name == name; });
   const bool fits = !of.search.empty() && has_search_index(of, t);
-  if (ours && !fits) {
+  if (ours != t.indexes.end() && !covers_search(of, *ours)) {
     auto dropping = ddl(context, fmt::format("DROP INDEX {} ON {}", identifier(name), identifier(t.name)));
     net::result<void> dropped = co_await std::move(dropping);
     if (!dropped) co_return dropped;

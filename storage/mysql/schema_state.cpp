@@ -186,14 +186,17 @@ std::string search_index_name(const resource& of) {
   return name;
 }
 
-bool has_search_index(const resource& of, const table_shape& t) {
-  return std::any_of(t.indexes.begin(), t.indexes.end(), [&](const table_index& index) {
-    if (!index.fulltext || index.parts.size() != of.search.size()) return false;
-    return std::all_of(of.search.begin(), of.search.end(), [&](std::size_t c) {
-      return std::any_of(index.parts.begin(), index.parts.end(),
-                         [&](const index_part& p) { return same_name(p.column, of.columns[c].name); });
-    });
+bool covers_search(const resource& of, const table_index& index) {
+  if (!index.fulltext || of.search.empty() || index.parts.size() != of.search.size()) return false;
+  return std::all_of(of.search.begin(), of.search.end(), [&](std::size_t c) {
+    return std::any_of(index.parts.begin(), index.parts.end(),
+                       [&](const index_part& p) { return same_name(p.column, of.columns[c].name); });
   });
+}
+
+bool has_search_index(const resource& of, const table_shape& t) {
+  return std::any_of(t.indexes.begin(), t.indexes.end(),
+                     [&](const table_index& index) { return covers_search(of, index); });
 }
 
 bool follows(const catalog& all, std::string_view name) {

@@ -77,6 +77,7 @@ struct resource_plan {
 // The FULLTEXT index of a resource with search: ours by name, and whether any over exactly these columns is
 // there.
 [[nodiscard]] std::string search_index_name(const resource& of);
+[[nodiscard]] bool covers_search(const resource& of, const table_index& index);
 [[nodiscard]] bool has_search_index(const resource& of, const table_shape& t);
 
 [[nodiscard]] inline bool is_followed(const resource& of) {

@@ -5,10 +5,11 @@
 // id order, numbers them densely, enters them, deletes them, moves the clock, commits. Any number of nodes
 // may run rounds; the lock makes that safe. Not for reading pages (page_reader.h).
 //
-// Thread: start(), stop(), settle() on any core, the rounds on the core it was made on, with connections of
-// its own beside the pools'; watermark() and resources() on any thread. Bound: feed_round_rows entries a
+// Thread: start(), stop(), settle() on any core, the rounds on the core it was made on, with one connection
+// of its own beside the pools'; watermark() and resources() on any thread. Bound: feed_round_rows entries a
 // round and in memory; a notice lists at most kNoticeItemsMax changes, more are told as `everything`.
-// Failure: a round that fails is tried again with backoff; settle() gives errc::down or timed_out.
+// Failure: a round that fails is tried again with backoff; settle() gives errc::down or timed_out. A node
+// that hangs with the clock's lock is thrown out by the server after `kHoldMaxS` seconds of silence.
 //
 // Invariants
 //  1. The listener is called in order of watermark, one call at a time, before that watermark is published.
@@ -33,6 +34,7 @@ class core;
 namespace syncline::storage::mysql {
 
 inline constexpr std::int64_t kNoticeItemsMax = 50'000;
+inline constexpr int kHoldMaxS = 10;
 
 // Opens a connection to the primary for the sequencer, the schema watch and the chores.
 using connection_maker =
@@ -59,12 +61,15 @@ class sequencer {
   [[nodiscard]] std::int64_t watermark() const noexcept;  // published
   [[nodiscard]] std::int64_t horizon() const noexcept;
   [[nodiscard]] std::shared_ptr<const std::vector<resource_row>> resources() const;  // by ordinal
+  // Resources have started over (schema_watch.h): the new rows are published, and the listener is told to
+  // forget all it knows. On the core of the rounds.
+  void replace_resources(std::vector<resource_row> rows);
   [[nodiscard]] bool healthy() const noexcept;
   [[nodiscard]] std::string trouble() const;
 
  private:
   struct state;
-  std::unique_ptr<state> state_;
+  std::shared_ptr<state> state_;  // shared with messages that are under way to its core
 };
 
 // Records that a new line of history begins at the clock's position: at a start of this process, at a change

@@ -32,6 +32,8 @@ using text_rows = std::vector<text_row>;
 
 [[nodiscard]] net::result<text_rows> texts_of(const result_rows& from);
 
+// Both are sent when they are awaited, unlike sql_connection's own calls: statements that share a flight use
+// those.
 [[nodiscard]] net::task<net::result<text_rows>> query(net::request_context& context, sql_connection& db,
                                                       std::string sql);
 // How many rows it matched.

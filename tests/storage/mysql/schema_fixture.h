@@ -2,6 +2,8 @@
 // in a line, and what triggers noted as texts.
 #pragma once
 
+#include <gmock/gmock.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>

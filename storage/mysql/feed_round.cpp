@@ -1,0 +1,214 @@
+#include "storage/mysql/feed_round.h"
+
+#include <optional>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "storage/mysql/generation.h"
+#include "storage/mysql/literal.h"
+#include "storage/mysql/text_rows.h"
+
+namespace syncline::storage::mysql {
+
+namespace {
+
+constexpr std::string_view kClockSql =
+    "SELECT seq, horizon, server, @@server_uuid, (SELECT COALESCE(MAX(number),0) FROM syncline_generation), "
+    "(SELECT COALESCE(MAX(id),0) FROM syncline_pending) FROM syncline_clock WHERE id=1";
+
+struct pending_row {
+  std::uint64_t id = 0;
+  bool gone = false;
+};
+
+// What one round writes: the last row of each place, in id order.
+struct collapsed {
+  std::vector<feed_place> places;
+  std::vector<bool> gone;
+  std::string ids;  // of all rows read
+  std::uint64_t last_id = 0;
+};
+
+net::result<feed_clock> clock_of(const net::result<result_rows>& from) {
+  if (!from) return from.error();
+  const net::result<text_rows> rows = texts_of(*from);
+  if (!rows) return rows.error();
+  if (rows->empty())
+    return net::error(net::errc::schema_mismatch, "the feed has no clock", "run syncline migrate");
+  const text_row& row = rows->front();
+  feed_clock out;
+  out.seq = row.integer(0);
+  out.horizon = row.integer(1);
+  out.server = row.text(2);
+  out.server_is_now = row.text(3);
+  out.generation = row.integer(4);
+  out.pending_max = static_cast<std::uint64_t>(row.integer(5));
+  return out;
+}
+
+std::vector<feed_place> places_of_rows(const text_rows& rows) {
+  std::vector<feed_place> out;
+  out.reserve(rows.size());
+  for (const text_row& row : rows) out.push_back({row.integer(0), row.text(1), row.text(2)});
+  return out;
+}
+
+collapsed collapse(const text_rows& rows) {
+  std::unordered_map<std::string, std::size_t> last;
+  last.reserve(rows.size());
+  std::string place;
+  const auto name_of = [&](const text_row& row) -> const std::string& {
+    place = row.text(1);
+    place.append(1, '\0').append(row.text(2)).append(1, '\0').append(row.text(3));
+    return place;
+  };
+  for (std::size_t i = 0; i < rows.size(); ++i) last[name_of(rows[i])] = i;
+  collapsed out;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const text_row& row = rows[i];
+    if (!out.ids.empty()) out.ids.push_back(',');
+    out.ids.append(row.text(0));
+    out.last_id = static_cast<std::uint64_t>(row.integer(0));
+    if (last[name_of(row)] != i) continue;
+    out.places.push_back({row.integer(1), row.text(2), row.text(3)});
+    out.gone.push_back(row.integer(4) != 0);
+  }
+  return out;
+}
+
+std::string upsert_sql(const collapsed& rows, std::int64_t first_seq) {
+  std::string out = "INSERT INTO syncline_feed (resource,scope,`key`,seq,gone_at) VALUES ";
+  std::int64_t seq = first_seq;
+  for (std::size_t i = 0; i < rows.places.size(); ++i) {
+    const feed_place& p = rows.places[i];
+    out += fmt::format("{}({},", i == 0 ? "" : ",", p.resource);
+    append_blob_literal(p.scope, out);
+    out.push_back(',');
+    append_blob_literal(p.key, out);
+    out += fmt::format(",{},{})", seq++, rows.gone[i] ? "UNIX_TIMESTAMP()" : "NULL");
+  }
+  return out + " AS n ON DUPLICATE KEY UPDATE seq=n.seq, gone_at=n.gone_at";
+}
+
+net::task<net::result<void>> finished(net::request_context& context, sql_connection& db, bool commit) {
+  auto ending = run(context, db, commit ? "COMMIT" : "ROLLBACK");
+  net::result<std::uint64_t> ended = co_await std::move(ending);
+  if (!ended) co_return ended.error();
+  co_return net::result<void>();
+}
+
+// The second flight. Empty `ids`: nothing but the clock to write.
+net::task<net::result<void>> write_round(net::request_context& context, sql_connection& db,
+                                         const collapsed& rows, std::int64_t seq_before) {
+  const std::int64_t seq = seq_before + static_cast<std::int64_t>(rows.places.size());
+  auto entering = db.sql(context, upsert_sql(rows, seq_before + 1));
+  auto deleting = db.sql(context, fmt::format("DELETE FROM syncline_pending WHERE id IN ({})", rows.ids));
+  auto moving = db.sql(context, fmt::format("UPDATE syncline_clock SET seq={} WHERE id=1", seq));
+  net::result<result_rows> entered = co_await std::move(entering);
+  net::result<result_rows> deleted = co_await std::move(deleting);
+  net::result<result_rows> moved = co_await std::move(moving);
+  for (const auto* each : {&entered, &deleted, &moved})
+    if (each->has_error()) co_return each->error();
+  co_return net::result<void>();
+}
+
+net::task<net::result<void>> find_others(net::request_context& context, sql_connection& db, std::int64_t told,
+                                         std::size_t max, round_result& out) {
+  auto reading = places_after(context, db, told, max);
+  net::result<std::vector<feed_place>> places = co_await std::move(reading);
+  if (!places) co_return places.error();
+  out.others_too_many = places->size() > max;
+  if (!out.others_too_many) out.others = std::move(*places);
+  co_return net::result<void>();
+}
+
+// Inside the transaction, with the clock locked.
+net::task<net::result<void>> fill_round(net::request_context& context, sql_connection& db, std::int64_t told,
+                                        round_bounds bounds, const text_rows& pending, round_result& out) {
+  out.seq = out.before.seq;
+  out.generation = out.before.generation;
+  if (out.before.seq < told || out.before.server != out.before.server_is_now) {
+    clock_hold hold;
+    hold.horizon = out.before.horizon;
+    auto beginning = begin_generation(context, db, hold, out.before.seq);
+    net::result<void> begun = co_await std::move(beginning);
+    if (!begun) co_return begun;
+    ++out.generation;
+    out.restarted = true;
+  }
+  if (out.before.seq > told && bounds.others_max != 0) {
+    auto finding = find_others(context, db, told, bounds.others_max, out);
+    net::result<void> found = co_await std::move(finding);
+    if (!found) co_return found;
+  }
+  if (pending.empty()) co_return net::result<void>();
+  collapsed rows = collapse(pending);
+  out.rows_read = pending.size();
+  out.last_id = rows.last_id;
+  auto writing = write_round(context, db, rows, out.before.seq);
+  net::result<void> written = co_await std::move(writing);
+  if (!written) co_return written;
+  out.seq += static_cast<std::int64_t>(rows.places.size());
+  out.entered = std::move(rows.places);
+  co_return net::result<void>();
+}
+
+}  // namespace
+
+net::task<net::result<feed_clock>> look_at_feed(net::request_context& context, sql_connection& db) {
+  auto looking = db.execute(context, kClockSql, {});
+  net::result<result_rows> seen = co_await std::move(looking);
+  co_return clock_of(seen);
+}
+
+net::task<net::result<std::vector<feed_place>>> places_after(net::request_context& context,
+                                                             sql_connection& db, std::int64_t told,
+                                                             std::size_t max) {
+  auto reading =
+      query(context, db,
+            fmt::format("SELECT resource, scope, `key` FROM syncline_feed WHERE seq>{} ORDER BY seq "
+                        "LIMIT {}",
+                        told, max + 1));
+  net::result<text_rows> rows = co_await std::move(reading);
+  if (!rows) co_return rows.error();
+  co_return places_of_rows(*rows);
+}
+
+net::task<net::result<round_result>> run_round(net::request_context& context, sql_connection& db,
+                                               std::int64_t told, round_bounds bounds) {
+  auto starting = db.sql(context, "START TRANSACTION");
+  const std::string lock_sql = fmt::format("{} FOR UPDATE", kClockSql);
+  auto locking = db.sql(context, lock_sql);
+  auto reading =
+      db.sql(context, fmt::format("SELECT id, resource, scope, `key`, gone FROM syncline_pending ORDER BY id "
+                                  "LIMIT {}",
+                                  bounds.rows_max));
+  net::result<result_rows> started = co_await std::move(starting);
+  net::result<result_rows> locked = co_await std::move(locking);
+  net::result<result_rows> read = co_await std::move(reading);
+  net::result<text_rows> pending = read ? texts_of(*read) : net::result<text_rows>(read.error());
+  round_result out;
+  std::optional<net::error> failed;
+  net::result<feed_clock> clock = clock_of(locked);
+  if (!started) {
+    failed = started.error();
+  } else if (!clock) {
+    failed = clock.error();
+  } else if (!pending) {
+    failed = pending.error();
+  } else {
+    out.before = std::move(*clock);
+    auto filling = fill_round(context, db, told, bounds, *pending, out);
+    net::result<void> filled = co_await std::move(filling);
+    if (!filled) failed = filled.error();
+  }
+  const bool changed = !failed && (out.restarted || !out.entered.empty());
+  auto finishing = finished(context, db, changed);
+  net::result<void> done = co_await std::move(finishing);
+  if (failed) co_return std::move(*failed);
+  if (!done) co_return done.error();
+  co_return out;
+}
+
+}  // namespace syncline::storage::mysql

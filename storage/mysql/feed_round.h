@@ -1,0 +1,70 @@
+// One round of the sequencer: committed rows of syncline_pending become entries of the feed, in one
+// transaction that holds the clock.
+//
+// The lock comes first, then a plain READ COMMITTED read in id order: its snapshot begins after everything
+// that an earlier round moved was committed, and rows of one place come in the order of their transactions,
+// because those locked the row. (SKIP LOCKED would pass over the rows of a place that somebody holds and
+// could number a later change of it first.) Three flights: lock and read; write; COMMIT, once all of that is
+// known to have been done.
+//
+// Thread: the connection's core. Bound: `rows_max` pending rows in memory and in the transaction. Failure:
+// result<>; the transaction is rolled back or, when the connection is lost, will be.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "storage/mysql/sql_connection.h"
+
+namespace syncline::storage::mysql {
+
+struct feed_clock {
+  std::int64_t seq = 0;
+  std::int64_t horizon = 0;
+  std::int64_t generation = 0;    // the newest one's number
+  std::string server;             // who wrote the clock last
+  std::string server_is_now;      // @@server_uuid
+  std::uint64_t pending_max = 0;  // the highest id in syncline_pending that can be seen; 0: there is none
+};
+
+struct feed_place {
+  std::int64_t resource = 0;
+  std::string scope;
+  std::string key;
+};
+
+struct round_result {
+  feed_clock before;
+  std::int64_t seq = 0;  // after the round
+  std::int64_t generation = 0;
+  bool restarted = false;  // a new generation began: history is not what we told
+  std::uint64_t rows_read = 0;
+  std::uint64_t last_id = 0;
+  std::vector<feed_place> others;   // entries after `told` that somebody else made
+  bool others_too_many = false;     // more than `others_max`; `others` is empty then
+  std::vector<feed_place> entered;  // ours, in order of seq
+};
+
+// What the feed looks like now, without a lock.
+[[nodiscard]] net::task<net::result<feed_clock>> look_at_feed(net::request_context& context,
+                                                              sql_connection& db);
+
+struct round_bounds {
+  std::uint32_t rows_max = 2000;
+  std::size_t others_max = 0;  // 0: nobody wants to know what others entered
+};
+// `told` is the clock's value that this process has told of; a lower clock, or one that another server wrote,
+// begins a new generation.
+[[nodiscard]] net::task<net::result<round_result>> run_round(net::request_context& context,
+                                                             sql_connection& db, std::int64_t told,
+                                                             round_bounds bounds);
+
+// The places of entries after `told`, without a lock and without an upper end: a place that was entered again
+// meanwhile must not be left out. More than `max`: one more than that.
+[[nodiscard]] net::task<net::result<std::vector<feed_place>>> places_after(net::request_context& context,
+                                                                           sql_connection& db,
+                                                                           std::int64_t told,
+                                                                           std::size_t max);
+
+}  // namespace syncline::storage::mysql

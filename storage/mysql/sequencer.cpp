@@ -1,0 +1,427 @@
+#include "storage/mysql/sequencer.h"
+
+#include <algorithm>
+#include <atomic>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "net/core/core.h"
+#include "net/core/event.h"
+#include "perf/log.h"
+#include "perf/metrics.h"
+#include "storage/mysql/feed_round.h"
+#include "storage/mysql/server_error.h"
+#include "storage/mysql/text_rows.h"
+
+namespace syncline::storage::mysql {
+
+namespace {
+
+using steady = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kBackoffFirst{50};
+constexpr std::chrono::milliseconds kBackoffMax{2000};
+// A failure is tried again once before those who wait are told of it.
+constexpr int kFailuresHidden = 1;
+
+// One caller of settle(): he waits for `done` on his core, the answer is written before it is notified.
+struct settle_call {
+  explicit settle_call(net::core& on) : done(on), from(&on) {}
+  net::event done;
+  net::core* from;
+  std::optional<net::result<std::int64_t>> answer;
+  std::optional<std::uint64_t> upto;  // pending ids that must have been read
+};
+using settle_ptr = std::shared_ptr<settle_call>;
+
+void complete(settle_ptr call, net::result<std::int64_t> with) {
+  call->answer.emplace(std::move(with));
+  net::core* const to = call->from;
+  to->post([call = std::move(call)] { call->done.notify(); });
+}
+
+struct feed_metrics {
+  perf::counter rounds = perf::metrics::add_counter("syncline_mysql_feed_rounds_total",
+                                                    "Transactions in which the sequencer held the clock.");
+  perf::counter entries = perf::metrics::add_counter("syncline_mysql_feed_entries_total",
+                                                     "Entries that this node's sequencer numbered.");
+  perf::counter failures = perf::metrics::add_counter("syncline_mysql_feed_failures_total",
+                                                      "Rounds and looks of the sequencer that failed.");
+  perf::counter restarts =
+      perf::metrics::add_counter("syncline_mysql_feed_generations_total",
+                                 "Times the feed's history or its server was found to be another.");
+  perf::histogram round_time =
+      perf::metrics::add_histogram("syncline_mysql_feed_round_seconds", "A round of the sequencer.");
+  perf::gauge& pending =
+      perf::metrics::add_gauge("syncline_mysql_feed_pending_rows",
+                               "Rows left in syncline_pending after the last round, estimated by ids.");
+};
+
+std::int64_t now_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(steady::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
+  state(net::core& core, const mysql_options& with, const catalog& resources, connection_maker maker)
+      : on(core), options(with), all(resources), connect(std::move(maker)), context(core), wake(core) {}
+
+  // On the core.
+  void join(settle_ptr call);
+  void end();
+  net::task<void> run_until_stopped();
+  net::task<net::result<void>> connected();
+  net::task<net::result<bool>> step();
+  net::task<net::result<bool>> look();
+  net::task<net::result<bool>> round();
+  net::task<net::result<bool>> history_went_back(std::int64_t generation);
+  void tell(std::int64_t seq, bool everything, const std::vector<feed_place>& others,
+            const std::vector<feed_place>& entered);
+  void append_items(const std::vector<feed_place>& places,
+                    const std::unordered_map<std::int64_t, std::uint32_t>& ordinals, change_notice& to) const;
+  void answer_waiting(const round_result& of);
+  void failed(const net::error& why);
+  void recovered();
+  [[nodiscard]] std::shared_ptr<const std::vector<resource_row>> known_rows() const {
+    const std::lock_guard lock(mutex);
+    return rows;
+  }
+  [[nodiscard]] bool listened() {
+    const std::lock_guard lock(telling);
+    return listener != nullptr;
+  }
+  [[nodiscard]] net::steady_time step_deadline() const {
+    return steady::now() + std::chrono::seconds(options.lock_wait_timeout_s + 5);
+  }
+
+  net::core& on;
+  const mysql_options options;
+  const catalog& all;
+  connection_maker connect;
+  net::request_context context;
+  net::event wake;
+  std::unique_ptr<sql_connection> db;
+  std::vector<settle_ptr> waiting;
+  std::int64_t told = 0;
+  std::int64_t generation = 0;  // the newest that was seen
+  int failures = 0;
+  bool stopping = false;
+  feed_metrics metrics;
+  std::uint64_t lag_gauge = 0;
+
+  // Any thread.
+  std::atomic<std::int64_t> watermark{0};
+  std::atomic<std::int64_t> horizon{0};
+  std::atomic<bool> well{true};
+  std::atomic<std::int64_t> drained_us{0};
+  mutable std::mutex mutex;
+  std::shared_ptr<const std::vector<resource_row>> rows = std::make_shared<const std::vector<resource_row>>();
+  std::string why;
+  std::mutex telling;  // held while the listener is called, so that set_listener() waits for that
+  feed_listener* listener = nullptr;
+  std::atomic<bool> running{false};
+  std::promise<void> ended;
+};
+
+void sequencer::state::join(settle_ptr call) {
+  if (stopping || !running) {
+    complete(std::move(call), net::error(net::errc::down, "the store is stopping"));
+    return;
+  }
+  waiting.push_back(std::move(call));
+  wake.notify();
+}
+
+net::task<net::result<void>> sequencer::state::connected() {
+  if (db != nullptr && !db->broken()) co_return net::result<void>();
+  db.reset();
+  context.set_deadline(step_deadline());
+  auto connecting = connect(context);
+  net::result<std::unique_ptr<sql_connection>> made = co_await std::move(connecting);
+  if (!made) co_return made.error();
+  db = std::move(*made);
+  // A node that hangs, or whose network is cut, in the middle of a round must not keep the clock from others.
+  // The name is the X Plugin's; another protocol would not know it, and has its own.
+  auto bounding = run(context, *db, fmt::format("SET SESSION mysqlx_wait_timeout={}", kHoldMaxS));
+  net::result<std::uint64_t> bounded = co_await std::move(bounding);
+  if (!bounded && server_code(bounded.error()) == 0) co_return bounded.error();
+  co_return net::result<void>();
+}
+
+// Whether something other than a plain continuation has happened since the generation we know.
+net::task<net::result<bool>> sequencer::state::history_went_back(std::int64_t newest) {
+  const std::int64_t known = std::exchange(generation, newest);
+  if (known == 0 || known == newest) co_return false;
+  if (newest < known) co_return true;
+  auto asking =
+      query(context, *db,
+            fmt::format("SELECT COALESCE(MIN(first_seq),{}) FROM syncline_generation WHERE number>{}", told,
+                        known));
+  net::result<text_rows> first = co_await std::move(asking);
+  if (!first) {
+    generation = known;
+    co_return first.error();
+  }
+  co_return first->front().integer(0) < told;
+}
+
+// Nothing waits and, as far as we know, nothing is pending. True: a round is needed.
+net::task<net::result<bool>> sequencer::state::look() {
+  auto looking = look_at_feed(context, *db);
+  net::result<feed_clock> clock = co_await std::move(looking);
+  if (!clock) co_return clock.error();
+  if (clock->pending_max != 0 || clock->seq < told || clock->server != clock->server_is_now) co_return true;
+  auto asking = history_went_back(clock->generation);
+  net::result<bool> back = co_await std::move(asking);
+  if (!back) co_return back.error();
+  horizon.store(clock->horizon, std::memory_order_relaxed);
+  drained_us.store(now_us(), std::memory_order_relaxed);
+  if (clock->seq == told && !*back) co_return false;
+  std::vector<feed_place> others;
+  bool everything = *back;
+  if (!everything && listened()) {
+    auto reading = places_after(context, *db, told, kNoticeItemsMax);
+    net::result<std::vector<feed_place>> read = co_await std::move(reading);
+    if (!read) co_return read.error();
+    everything = read->size() > static_cast<std::size_t>(kNoticeItemsMax);
+    others = std::move(*read);
+  }
+  tell(clock->seq, everything, others, {});
+  co_return false;
+}
+
+net::task<net::result<bool>> sequencer::state::round() {
+  const std::size_t joined = waiting.size();
+  const auto begun = steady::now();
+  const round_bounds bounds{options.feed_round_rows,
+                            listened() ? static_cast<std::size_t>(kNoticeItemsMax) : 0};
+  auto running_round = run_round(context, *db, told, bounds);
+  net::result<round_result> done = co_await std::move(running_round);
+  if (!done) co_return done.error();
+  const round_result& r = *done;
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady::now() - begun).count();
+  metrics.rounds.add();
+  metrics.entries.add(r.entered.size());
+  metrics.round_time.record_us(static_cast<std::uint64_t>(took));
+  const bool more = r.rows_read == options.feed_round_rows;
+  metrics.pending.set(
+      more ? static_cast<std::int64_t>(r.before.pending_max - std::min(r.before.pending_max, r.last_id)) : 0);
+  if (!more) drained_us.store(now_us(), std::memory_order_relaxed);
+
+  bool everything = r.restarted || r.others_too_many;
+  if (r.restarted) {
+    metrics.restarts.add();
+    perf::log_warn("the feed begins a new generation",
+                   {{"seq", r.before.seq}, {"told", told}, {"server", r.before.server_is_now}});
+    generation = r.generation;
+  } else {
+    auto asking = history_went_back(r.generation);
+    net::result<bool> back = co_await std::move(asking);
+    // The round is committed, so what cannot be asked counts as the worst.
+    everything = everything || !back || *back;
+  }
+  horizon.store(r.before.horizon, std::memory_order_relaxed);
+  if (r.seq != told || everything) tell(r.seq, everything, r.others, r.entered);
+  for (std::size_t i = 0; i < joined; ++i)
+    if (!waiting[i]->upto) waiting[i]->upto = r.before.pending_max;
+  answer_waiting(r);
+  co_return more;
+}
+
+void sequencer::state::answer_waiting(const round_result& of) {
+  const bool drained = of.rows_read < options.feed_round_rows;
+  std::erase_if(waiting, [&](settle_ptr& call) {
+    // Those who came while the round was under way have no number yet: the next one is theirs.
+    if (!call->upto || (!drained && of.last_id < *call->upto)) return false;
+    complete(std::move(call), told);
+    return true;
+  });
+}
+
+void sequencer::state::append_items(const std::vector<feed_place>& places,
+                                    const std::unordered_map<std::int64_t, std::uint32_t>& ordinals,
+                                    change_notice& to) const {
+  for (const feed_place& p : places) {
+    // An entry of a resource that the config does not name (any more) concerns nobody.
+    const auto found = ordinals.find(p.resource);
+    if (found == ordinals.end()) continue;
+    to.items.push_back({found->second, is_primary_scope(all.at(found->second), p.scope), p.scope, p.key});
+  }
+}
+
+void sequencer::state::tell(std::int64_t seq, bool everything, const std::vector<feed_place>& others,
+                            const std::vector<feed_place>& entered) {
+  told = seq;
+  if (listened()) {
+    auto notice = std::make_shared<change_notice>();
+    notice->watermark = seq;
+    notice->everything =
+        everything || others.size() + entered.size() > static_cast<std::size_t>(kNoticeItemsMax);
+    if (!notice->everything) {
+      const auto known = known_rows();
+      std::unordered_map<std::int64_t, std::uint32_t> ordinals;
+      for (std::size_t i = 0; i < known->size(); ++i)
+        if ((*known)[i].id != 0) ordinals[(*known)[i].id] = static_cast<std::uint32_t>(i);
+      notice->items.reserve(others.size() + entered.size());
+      for (const auto* places : {&others, &entered}) append_items(*places, ordinals, *notice);
+    }
+    const std::lock_guard lock(telling);
+    if (listener != nullptr) listener->changed(notice);
+  }
+  watermark.store(seq, std::memory_order_release);
+}
+
+// True: go on at once.
+net::task<net::result<bool>> sequencer::state::step() {
+  auto connecting = connected();
+  net::result<void> there = co_await std::move(connecting);
+  if (!there) co_return there.error();
+  context.set_deadline(step_deadline());
+  if (waiting.empty()) {
+    auto looking = look();
+    net::result<bool> needed = co_await std::move(looking);
+    if (!needed || !*needed) co_return needed;
+  }
+  auto running_round = round();
+  co_return co_await std::move(running_round);
+}
+
+void sequencer::state::failed(const net::error& error) {
+  ++failures;
+  metrics.failures.add();
+  // A lock that was not to be had leaves the connection as it was: the round has rolled back.
+  if (error.code != net::errc::locked) db.reset();
+  if (failures <= kFailuresHidden) return;
+  if (well.exchange(false)) perf::log_error("the feed does not move", {{"why", error.text()}});
+  {
+    const std::lock_guard lock(mutex);
+    why = error.text();
+  }
+  for (settle_ptr& call : std::exchange(waiting, {}))
+    complete(std::move(call), net::error(net::errc::down, "the feed does not move", error.text()));
+}
+
+void sequencer::state::recovered() {
+  if (std::exchange(failures, 0) == 0) return;
+  if (!well.exchange(true)) perf::log_info("the feed moves again", {{"watermark", told}});
+  const std::lock_guard lock(mutex);
+  why.clear();
+}
+
+net::task<void> sequencer::state::run_until_stopped() {
+  const auto self = shared_from_this();
+  while (!stopping) {
+    auto stepping = step();
+    net::result<bool> more = co_await std::move(stepping);
+    if (stopping) break;
+    net::steady_time until = steady::now();
+    if (!more) {
+      failed(more.error());
+      if (failures > kFailuresHidden)
+        until +=
+            std::min<std::chrono::milliseconds>(kBackoffMax, kBackoffFirst * (1 << std::min(failures, 6)));
+    } else {
+      recovered();
+      if (*more || !waiting.empty()) continue;
+      until += std::chrono::milliseconds(options.feed_poll_ms);
+    }
+    context.set_deadline(net::steady_time::max());
+    static_cast<void>(co_await wake.wait(context, until));
+  }
+  end();
+}
+
+void sequencer::state::end() {
+  db.reset();
+  for (settle_ptr& call : std::exchange(waiting, {}))
+    complete(std::move(call), net::error(net::errc::down, "the store is stopping"));
+  ended.set_value();
+}
+
+sequencer::sequencer(net::core& on, const mysql_options& options, const catalog& all,
+                     connection_maker connect)
+    : state_(std::make_shared<state>(on, options, all, std::move(connect))) {}
+
+sequencer::~sequencer() {
+  stop();
+}
+
+void sequencer::start_at(std::int64_t watermark, std::int64_t horizon, std::vector<resource_row> resources) {
+  state_->told = watermark;
+  state_->watermark.store(watermark, std::memory_order_release);
+  state_->horizon.store(horizon, std::memory_order_relaxed);
+  const std::lock_guard lock(state_->mutex);
+  state_->rows = std::make_shared<const std::vector<resource_row>>(std::move(resources));
+}
+
+void sequencer::set_listener(feed_listener* listener) {
+  const std::lock_guard lock(state_->telling);
+  state_->listener = listener;
+}
+
+void sequencer::start() {
+  state& s = *state_;
+  if (s.running.exchange(true)) return;
+  s.drained_us.store(now_us(), std::memory_order_relaxed);
+  s.lag_gauge = perf::metrics::add_gauge_callback(
+      "syncline_mysql_feed_behind_seconds", "How long ago this node last saw the feed with nothing pending.",
+      {},
+      [&s] { return static_cast<double>(now_us() - s.drained_us.load(std::memory_order_relaxed)) / 1e6; });
+  net::spawn(s.on, s.run_until_stopped());
+}
+
+void sequencer::stop() {
+  state& s = *state_;
+  if (!s.running || s.lag_gauge == 0) return;
+  perf::metrics::remove_gauge_callback(std::exchange(s.lag_gauge, 0));
+  s.on.post([kept = state_] {
+    kept->stopping = true;
+    kept->context.cancel();
+    kept->wake.notify();
+  });
+  s.ended.get_future().wait();
+}
+
+net::task<net::result<std::int64_t>> sequencer::settle(net::request_context& context) {
+  auto call = std::make_shared<settle_call>(context.on());
+  state_->on.post([kept = state_, call] { kept->join(call); });
+  net::result<void> waited = co_await call->done.wait(context);
+  if (!waited) co_return waited.error();
+  co_return std::move(*call->answer);
+}
+
+std::int64_t sequencer::watermark() const noexcept {
+  return state_->watermark.load(std::memory_order_acquire);
+}
+
+std::int64_t sequencer::horizon() const noexcept {
+  return state_->horizon.load(std::memory_order_relaxed);
+}
+
+std::shared_ptr<const std::vector<resource_row>> sequencer::resources() const {
+  return state_->known_rows();
+}
+
+void sequencer::replace_resources(std::vector<resource_row> rows) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->rows = std::make_shared<const std::vector<resource_row>>(std::move(rows));
+  }
+  state_->tell(state_->told, true, {}, {});
+}
+
+bool sequencer::healthy() const noexcept {
+  return state_->well.load(std::memory_order_relaxed);
+}
+
+std::string sequencer::trouble() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->why;
+}
+
+}  // namespace syncline::storage::mysql

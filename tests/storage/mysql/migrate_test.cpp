@@ -1,0 +1,301 @@
+// Putting Syncline's objects into a schema that has rows, bringing them up to date, taking them away.
+
+#include "tests/storage/mysql/schema_fixture.h"
+
+namespace syncline::storage::mysql {
+namespace {
+
+using namespace testing;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class MysqlMigrate : public mysql_schema_test {
+ protected:
+  void make_notes(int rows) {
+    sql("CREATE TABLE notes (id BIGINT PRIMARY KEY, owner INT, body VARCHAR(100), deleted TINYINT(1) NOT "
+        "NULL DEFAULT 0, "
+        "KEY (owner))");
+    if (rows == 0) return;
+    sql("SET SESSION cte_max_recursion_depth=10000000");
+    sql("INSERT INTO notes SELECT n, IF(n%10=0,NULL,n%7), CONCAT('note ',n), n%5=0 FROM (WITH RECURSIVE s(n) "
+        "AS (SELECT "
+        "1 UNION ALL SELECT n+1 FROM s WHERE n<" +
+        std::to_string(rows) + ") SELECT n FROM s) AS numbers");
+  }
+  static resource notes() {
+    return make_resource("notes", "id:int64 owner:int64 body", {"id"}, {{"user", "owner"}}, "NOT deleted");
+  }
+};
+
+TEST_F(MysqlMigrate, ExistingRowsGetTheirEntriesOnce) {
+  make_notes(5000);
+  catalog all;
+  all.add(notes());
+  const migrate_report first = migrated(all);
+  EXPECT_EQ(first.rows_numbered, 4000U) << "a row outside where needs none";
+  EXPECT_TRUE(first.resources_restarted.empty());
+  EXPECT_EQ(
+      one_field("SELECT COUNT(*)=MAX(seq) AND MIN(seq)=1 AND MAX(seq)=(SELECT seq FROM syncline_clock) FROM "
+                "syncline_feed"),
+      "1");
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_feed WHERE scope='user:3' AND `key`='3'"), "1");
+  EXPECT_EQ(missing(all), lines{});
+  const migrate_report second = migrated(all);
+  EXPECT_EQ(second.statements, lines{});
+  EXPECT_EQ(second.rows_numbered, 0U);
+}
+
+TEST_F(MysqlMigrate, ADryRunTellsEverythingAndDoesNothing) {
+  make_notes(3);
+  catalog all;
+  resource r = notes();
+  r.search = {2};
+  all.add(r);
+  const lines would = migrated(all, true).statements;
+  EXPECT_EQ(sql("SHOW TABLES"), lines{"notes"});
+  EXPECT_EQ(sql("SHOW TRIGGERS"), lines{});
+  const lines did = migrated(all).statements;
+  ASSERT_EQ(did.size(), would.size());
+  for (std::size_t i = 0; i < would.size(); ++i) EXPECT_EQ(would[i].substr(0, 60), did[i].substr(0, 60));
+  EXPECT_EQ(migrated(all, true).statements, lines{});
+}
+
+TEST_F(MysqlMigrate, RemoveTakesEverythingAwayAndTheTableWorksOn) {
+  make_notes(3);
+  catalog all;
+  resource r = notes();
+  r.search = {2};
+  all.add(r);
+  migrated(all);
+  const auto gone =
+      get<migrate_report>([&](request_context& context) { return remove(context, *db_, all, false); });
+  ASSERT_TRUE(gone.has_value()) << gone.error().text();
+  EXPECT_EQ(sql("SHOW TABLES"), lines{"notes"});
+  EXPECT_EQ(sql("SHOW TRIGGERS"), lines{});
+  EXPECT_EQ(sql("SELECT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA=DATABASE() AND "
+                "INDEX_TYPE='FULLTEXT'"),
+            lines{});
+  sql("INSERT INTO notes VALUES (100,1,'x',0)");
+}
+
+TEST_F(MysqlMigrate, AChangedDeclarationStartsTheResourceOver) {
+  make_notes(10);
+  catalog all;
+  all.add(make_resource("notes", "id:int64 body", {"id"}));
+  migrated(all);
+  EXPECT_EQ(feed().size(), 10U);
+  catalog changed;
+  changed.add(notes());
+  const migrate_report report = migrated(changed);
+  EXPECT_EQ(report.resources_restarted, lines{"notes"});
+  EXPECT_EQ(one_field("SELECT incarnation FROM syncline_resource"), "2");
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE()"),
+            "3");
+  EXPECT_EQ(
+      one_field("SELECT SUM(gone_at IS NOT NULL AND scope='')-COUNT(*) FROM syncline_feed WHERE scope=''"),
+      "0")
+      << "the old places are left to the purge";
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_feed WHERE gone_at IS NULL"), "8");
+}
+
+TEST_F(MysqlMigrate, AResourceThatIsNoLongerDeclaredIsForgottenAndMayComeBack) {
+  make_notes(10);
+  catalog all;
+  all.add(notes());
+  migrated(all);
+  catalog none;
+  migrated(none);
+  EXPECT_EQ(sql("SHOW TRIGGERS"), lines{});
+  EXPECT_EQ(feed(), lines{});
+  EXPECT_EQ(migrated(all).resources_restarted, lines{"notes"});
+  EXPECT_EQ(one_field("SELECT incarnation FROM syncline_resource"), "2");
+  EXPECT_EQ(feed().size(), 8U);
+}
+
+// Whatever happens to a table behind our back: the triggers are back and the resource starts over.
+TEST_F(MysqlMigrate, ATruncatedSwappedOrDroppedTableStartsOver) {
+  const std::vector<lines> events = {
+      {"TRUNCATE TABLE notes"},
+      {"CREATE TABLE notes_new LIKE notes", "INSERT INTO notes_new SELECT * FROM notes WHERE id<4",
+       "RENAME TABLE notes TO notes_old, notes_new TO notes"},
+      {"DROP TABLE notes", "CREATE TABLE notes LIKE kept"},
+      {"DROP TRIGGER IF EXISTS `?`"},
+  };
+  for (const lines& event : events) {
+    sql("DROP TABLE IF EXISTS notes, notes_old, kept");
+    make_notes(10);
+    sql("CREATE TABLE kept LIKE notes");
+    catalog all;
+    all.add(notes());
+    migrated(all);
+    const std::string incarnation = one_field("SELECT incarnation FROM syncline_resource");
+    for (std::string statement : event) {
+      if (const auto mark = statement.find('?'); mark != std::string::npos)
+        statement.replace(
+            mark, 1,
+            sql("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE() "
+                "ORDER BY 1")
+                .front());
+      sql(statement);
+    }
+    EXPECT_FALSE(missing(all).empty()) << event.front();
+    EXPECT_EQ(migrated(all).resources_restarted, lines{"notes"}) << event.front();
+    EXPECT_NE(one_field("SELECT incarnation FROM syncline_resource"), incarnation);
+    EXPECT_EQ(missing(all), lines{}) << event.front();
+    EXPECT_EQ(noted_by("INSERT INTO notes VALUES (77,1,'x',0)"), lines{"notes [user:1] 77 gone"})
+        << event.front();
+  }
+}
+
+TEST_F(MysqlMigrate, AnIndexOfTheOwnerStartsNothingOver) {
+  make_notes(10);
+  catalog all;
+  resource r = notes();
+  r.search = {2};
+  all.add(r);
+  migrated(all);
+  EXPECT_EQ(missing(all), lines{});
+  sql("CREATE INDEX by_body ON notes (body)");
+  EXPECT_EQ(missing(all), lines{});
+  EXPECT_TRUE(migrated(all).resources_restarted.empty());
+}
+
+TEST_F(MysqlMigrate, SearchUsesTheOwnersIndexOrMakesOne) {
+  make_notes(3);
+  sql("ALTER TABLE notes ADD title VARCHAR(50), ADD FULLTEXT KEY own (body)");
+  catalog all;
+  resource r = make_resource("notes", "id:int64 body title", {"id"});
+  r.search = {1};
+  all.add(r);
+  migrated(all);
+  const std::string indexes =
+      "SELECT GROUP_CONCAT(DISTINCT INDEX_NAME ORDER BY 1) FROM information_schema.STATISTICS WHERE "
+      "TABLE_SCHEMA=DATABASE() AND INDEX_TYPE='FULLTEXT'";
+  EXPECT_EQ(one_field(indexes), "own");
+  catalog wider;
+  r.search = {1, 2};
+  wider.add(r);
+  migrated(wider);
+  EXPECT_EQ(one_field(indexes), "own,syncline_search_notes");
+  migrated(all);
+  EXPECT_EQ(one_field(indexes), "own") << "ours no longer fits";
+}
+
+TEST_F(MysqlMigrate, WhatDoesNotFitIsRefusedWithTheReason) {
+  sql("CREATE TABLE t (id BIGINT PRIMARY KEY, at TIMESTAMP NULL, big VARCHAR(300), s VARCHAR(20), e "
+      "ENUM('a') NOT NULL, "
+      "f DOUBLE, j JSON, UNIQUE KEY (e), KEY (at), KEY (big), KEY (f))");
+  sql("CREATE TABLE m (id INT PRIMARY KEY) ENGINE=MyISAM");
+  sql("CREATE VIEW v AS SELECT id, s FROM t");
+  const auto reason = [&](resource r) {
+    catalog all;
+    all.add(std::move(r));
+    return refused(all).text();
+  };
+  EXPECT_THAT(reason(make_resource("none", "id:int64", {"id"})), HasSubstr("there is no table \"none\""));
+  EXPECT_THAT(reason(make_resource("m", "id:int64", {"id"})), HasSubstr("only InnoDB"));
+  EXPECT_THAT(reason(make_resource("t", "id:int64 zzz", {"id"})), HasSubstr("no column \"zzz\""));
+  EXPECT_THAT(reason(make_resource("t", "id:string", {"id"})),
+              HasSubstr("is string in the config and bigint"));
+  EXPECT_THAT(reason(make_resource("t", "id:int64 s", {"s"})), HasSubstr("neither the PRIMARY KEY"));
+  EXPECT_THAT(reason(make_resource("t", "id:int64 at:timestamp", {"id"}, {{"a", "at"}})),
+              HasSubstr("TIMESTAMP"));
+  EXPECT_THAT(reason(make_resource("t", "id:int64 big", {"id"}, {{"org", "big"}})),
+              HasSubstr("can be 1204 bytes"));
+  EXPECT_THAT(reason(make_resource("t", "id:int64 s", {"id"}, {{"org", "s"}})),
+              HasSubstr("has no index: CREATE INDEX"));
+  EXPECT_THAT(reason(make_resource("t", "e", {"e"})), HasSubstr("ordered by number"));
+  EXPECT_THAT(reason(make_resource("t", "id:int64 f:float64", {"id"}, {{"x", "f"}})),
+              HasSubstr("no exact text"));
+  EXPECT_THAT(reason(make_resource("v", "id:int64 s", {"id"})), HasSubstr("\"view\": true"));
+  resource searching = make_resource("t", "id:int64 j:json s", {"id"});
+  searching.search = {1};
+  EXPECT_THAT(reason(searching), HasSubstr("search covers"));
+  for (const char* clause :
+       {"at < NOW()", "id IN (SELECT id FROM m)", "s = @x", "nonsense = 1", "id = (", "RAND() < 1"})
+    EXPECT_THAT(reason(make_resource("t", "id:int64", {"id"}, {}, clause)),
+                HasSubstr("it must depend on the row alone"))
+        << clause;
+  catalog fine;
+  fine.add(make_resource("t", "id:int64 s e", {"id"}, {{"e", "e"}}, "s LIKE 'x%' OR f > 1 -- comment"));
+  resource view = make_resource("v", "id:int64 s", {"id"});
+  view.view = true;
+  fine.add(view);
+  EXPECT_TRUE(
+      get<void>([&](request_context& context) { return fit_to_schema(context, *db_, fine); }).has_value());
+  EXPECT_FALSE(fine.at(0).columns[0].nullable);
+  EXPECT_TRUE(fine.at(0).columns[1].nullable);
+}
+
+// What the documentation lists is enough.
+TEST_F(MysqlMigrate, AnAccountWithTheDocumentedRightsCanMigrate) {
+  make_notes(10);
+  const std::string user = unique("lim");
+  sql("CREATE USER '" + user + "'@'%' IDENTIFIED BY 'secret'");
+  sql("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER, TRIGGER, CREATE TEMPORARY TABLES "
+      "ON " +
+      schema_ + ".* TO '" + user + "'@'%'");
+  auto options = here();
+  options->user = user;
+  options->password = "secret";
+  auto limited = open_connection(options);
+  catalog all;
+  resource r = notes();
+  r.search = {2};
+  all.add(r);
+  const auto report = get<migrate_report>(
+      [&](request_context& context) { return migrate(context, *limited, all, false, {}); });
+  ASSERT_TRUE(report.has_value()) << report.error().text();
+  EXPECT_EQ(report->rows_numbered, 8U);
+  EXPECT_EQ(noted_by("UPDATE notes SET body='other' WHERE id=1"), lines{"notes [user:1] 1 gone"});
+  // Without PROCESS the identity is the time of creation, which TRUNCATE keeps.
+  EXPECT_THAT(one_field("SELECT identity FROM syncline_resource"), HasSubstr("table= created=2"));
+  const auto restarted = [&] {
+    const auto again = get<migrate_report>(
+        [&](request_context& context) { return migrate(context, *limited, all, false, {}); });
+    EXPECT_TRUE(again.has_value()) << again.error().text();
+    return again->resources_restarted;
+  };
+  sql("GRANT PROCESS ON *.* TO '" + user + "'@'%'");
+  close(limited);
+  limited = open_connection(options);  // rights beyond a schema are those of the login
+  EXPECT_EQ(restarted(), lines{}) << "more is seen than before, and nothing has changed";
+  sql("TRUNCATE TABLE notes");
+  EXPECT_EQ(restarted(), lines{"notes"});
+  const auto removed =
+      get<migrate_report>([&](request_context& context) { return remove(context, *limited, all, false); });
+  EXPECT_TRUE(removed.has_value()) << removed.error().text();
+  close(limited);
+  sql("DROP USER '" + user + "'@'%'");
+}
+
+TEST_F(MysqlMigrate, TwoNodesMayMigrateAtOnce) {
+  make_notes(3000);
+  catalog all;
+  all.add(notes());
+  auto other = open_connection(here());
+  catalog same;
+  same.add(notes());
+  std::optional<net::result<migrate_report>> first, second;
+  run([&]() -> task<void> {
+    request_context context(on_);
+    auto mine = [&]() -> task<void> {
+      request_context own(on_);
+      auto migrating = migrate(own, *other, same, false, {});
+      second.emplace(co_await std::move(migrating));
+    };
+    std::function<task<void>()> kept = mine;
+    net::spawn(on_, kept());
+    auto migrating = migrate(context, *db_, all, false, {});
+    first.emplace(co_await std::move(migrating));
+    while (!second) static_cast<void>(co_await net::sleep_until(context, in_ms(1)));
+  });
+  ASSERT_TRUE(first->has_value()) << first->error().text();
+  ASSERT_TRUE(second->has_value()) << second->error().text();
+  EXPECT_EQ((*first)->rows_numbered + (*second)->rows_numbered, 2400U);
+  EXPECT_TRUE((*first)->resources_restarted.empty() && (*second)->resources_restarted.empty());
+  close(other);
+}
+
+}  // namespace
+}  // namespace syncline::storage::mysql

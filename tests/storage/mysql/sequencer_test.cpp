@@ -1,0 +1,221 @@
+#include "storage/mysql/sequencer.h"
+
+#include "perf/metrics.h"
+#include "tests/storage/mysql/sequencer_fixture.h"
+
+namespace syncline::storage::mysql {
+namespace {
+
+using namespace testing;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class MysqlSequencer : public mysql_feed_test {
+ protected:
+  void SetUp() override {
+    mysql_feed_test::SetUp();
+    if (IsSkipped()) return;
+    sql("CREATE TABLE notes (id BIGINT PRIMARY KEY, owner INT, body VARCHAR(100), KEY (owner))");
+    all_.add(make_resource("notes", "id:int64 owner:int64 body", {"id"}, {{"user", "owner"}}));
+    migrated(all_);
+  }
+  catalog all_;
+};
+
+TEST_F(MysqlSequencer, WhatIsPendingBecomesEntriesInOrder) {
+  auto node = started(all_);
+  sql("INSERT INTO notes VALUES (1,7,'a'),(2,8,'b')");
+  sql("UPDATE notes SET owner=9 WHERE id=1");
+  const std::int64_t at = node->settled();
+  EXPECT_EQ(at, clock_seq());
+  EXPECT_EQ(node->made->watermark(), at);
+  EXPECT_EQ(feed(), (lines{"notes [user:8] 2", "notes [user:7] 1 gone", "notes [user:9] 1"}));
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_pending"), "0");
+  EXPECT_THAT(node->heard.keys(), ::testing::IsSupersetOf({"user:8 2", "user:7 1", "user:9 1"}));
+  EXPECT_TRUE(node->heard.in_order());
+  EXPECT_FALSE(node->heard.published_before());
+}
+
+TEST_F(MysqlSequencer, ForeignCommitsAreFoundByPolling) {
+  auto node = started(all_);
+  sql("INSERT INTO notes VALUES (1,7,'a')");
+  EXPECT_TRUE(eventually([&] { return node->heard.keys() == lines{"user:7 1"}; }));
+  EXPECT_TRUE(eventually([&] { return node->made->watermark() == 1; }));
+}
+
+TEST_F(MysqlSequencer, ALargeBacklogGoesInRoundsAndSettleWaitsForItsOwn) {
+  mysql_options options;
+  options.feed_round_rows = 10;
+  options.feed_poll_ms = 60'000;
+  auto node = started(all_, options);
+  for (int i = 0; i < 5; ++i) {
+    std::string rows = "INSERT INTO notes VALUES ";
+    for (int k = 0; k < 21; ++k) rows += (k == 0 ? "(" : ",(") + std::to_string(i * 100 + k) + ",7,'x')";
+    sql(rows);
+  }
+  EXPECT_EQ(node->settled(), 105);
+  EXPECT_EQ(one_field("SELECT COUNT(*)=105 AND MAX(seq)=105 FROM syncline_feed"), "1");
+}
+
+TEST_F(MysqlSequencer, TwoNodesTellTheSame) {
+  auto first = started(all_);
+  auto second = started(all_);
+  for (int i = 0; i < 20; ++i) {
+    sql("INSERT INTO notes VALUES (" + std::to_string(i) + ",1,'x')");
+    if (i % 3 == 2) continue;
+    feed_node& asked = i % 3 == 0 ? *first : *second;
+    EXPECT_GE(asked.settled(), i + 1);
+  }
+  first->settled();
+  second->settled();
+  for (feed_node* each : {first.get(), second.get()}) {
+    EXPECT_EQ(each->made->watermark(), 20);
+    const lines heard = each->heard.keys();
+    EXPECT_EQ(std::set<std::string>(heard.begin(), heard.end()).size(), 20U);
+    EXPECT_EQ(each->heard.everything(), 0);
+  }
+}
+
+TEST_F(MysqlSequencer, ManyCallersShareARound) {
+  mysql_options options;
+  options.feed_poll_ms = 60'000;
+  auto node = started(all_, options);
+  node->settled();
+  const perf::counter rounds = perf::metrics::add_counter("syncline_mysql_feed_rounds_total", "");
+  const std::uint64_t before = rounds.value();
+  constexpr int kCallers = 200;
+  std::atomic<int> answered{0};
+  auto asks = [&]() -> task<void> {
+    request_context context(on_);
+    const net::result<std::int64_t> got = co_await node->made->settle(context);
+    EXPECT_TRUE(got.has_value());
+    ++answered;
+  };
+  const std::function<task<void>()> kept = asks;
+  net::testing::run_on(on_, [&] {
+    for (int i = 0; i < kCallers; ++i) net::spawn(on_, kept());
+  });
+  EXPECT_TRUE(eventually([&] { return answered == kCallers; }));
+  EXPECT_LT(rounds.value() - before, 20U);
+}
+
+TEST_F(MysqlSequencer, AFeedThatWentBackBeginsAGeneration) {
+  auto node = started(all_);
+  sql("INSERT INTO notes VALUES (1,7,'a'),(2,7,'b'),(3,7,'c')");
+  EXPECT_EQ(node->settled(), 3);
+  const std::string before = one_field("SELECT MAX(number) FROM syncline_generation");
+  // A backup of an earlier time is restored in place.
+  sql("START TRANSACTION");
+  sql("UPDATE syncline_clock SET seq=1");
+  sql("DELETE FROM syncline_feed WHERE seq>1");
+  sql("COMMIT");
+  EXPECT_TRUE(eventually([&] { return node->made->watermark() == 1; }));
+  EXPECT_EQ(node->heard.everything(), 1);
+  EXPECT_NE(one_field("SELECT MAX(number) FROM syncline_generation"), before);
+  EXPECT_EQ(one_field("SELECT first_seq FROM syncline_generation ORDER BY number DESC LIMIT 1"), "1");
+}
+
+TEST_F(MysqlSequencer, AnotherServerBeginsAGeneration) {
+  auto node = started(all_);
+  sql("INSERT INTO notes VALUES (1,7,'a')");
+  EXPECT_EQ(node->settled(), 1);
+  sql("UPDATE syncline_clock SET server='who it was before the failover'");
+  EXPECT_TRUE(eventually([&] { return node->heard.everything() == 1; }));
+  EXPECT_EQ(one_field("SELECT server=@@server_uuid FROM syncline_clock"), "1");
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_generation"), "2");
+}
+
+// The feed was restored, and another node noticed and moved on before this one looked.
+TEST_F(MysqlSequencer, AGenerationThatBeganBelowWhatWasToldIsNoticed) {
+  auto node = started(all_);
+  sql("INSERT INTO notes VALUES (1,7,'a'),(2,7,'b'),(3,7,'c')");
+  EXPECT_EQ(node->settled(), 3);
+  sql("START TRANSACTION");
+  sql("INSERT INTO syncline_generation (id,first_seq,created_at) VALUES (99,1,0)");
+  sql("UPDATE syncline_clock SET seq=10");
+  sql("COMMIT");
+  EXPECT_TRUE(eventually([&] { return node->heard.everything() == 1; }));
+  EXPECT_TRUE(eventually([&] { return node->made->watermark() == 10; }));
+  auto other = started(all_);
+  other->settled();
+  node->settled();
+  EXPECT_EQ(node->heard.everything(), 1) << "a node that merely starts is no break";
+}
+
+TEST_F(MysqlSequencer, AClockThatIsHeldIsWaitedForAndThenReported) {
+  auto node = started(all_);
+  node->settled();
+  sql("INSERT INTO notes VALUES (1,7,'a')");
+  auto holder = open_connection(here());
+  sql("START TRANSACTION", holder.get());
+  sql("SELECT * FROM syncline_clock FOR UPDATE", holder.get());
+  EXPECT_EQ(node->settled(), -1);
+  EXPECT_EQ(node->trouble.code, errc::down);
+  EXPECT_THAT(node->trouble.detail, HasSubstr("1205"));
+  EXPECT_FALSE(node->made->healthy());
+  EXPECT_THAT(node->made->trouble(), HasSubstr("another transaction"));
+  EXPECT_EQ(node->settled(10), -1) << "bounded by the caller's deadline";
+  sql("COMMIT", holder.get());
+  EXPECT_TRUE(eventually([&] { return node->made->watermark() == 1; }));
+  EXPECT_TRUE(eventually([&] { return node->made->healthy(); }));
+  close(holder);
+}
+
+// What a node sets for its own connection, here with a second instead of ten.
+TEST_F(MysqlSequencer, ANodeThatHangsWithTheClockIsThrownOut) {
+  auto hangs = open_connection(here());
+  sql("SET SESSION mysqlx_wait_timeout=1", hangs.get());
+  sql("START TRANSACTION", hangs.get());
+  sql("SELECT * FROM syncline_clock FOR UPDATE", hangs.get());
+  auto node = std::make_unique<feed_node>(all_, here());
+  node->made->start();
+  sql("INSERT INTO notes VALUES (1,7,'a')");
+  EXPECT_TRUE(eventually([&] { return node->made->watermark() == 1; }));
+  close(hangs);
+}
+
+TEST_F(MysqlSequencer, AKilledConnectionLosesNothing) {
+  auto node = started(all_);
+  const std::string others =
+      "SELECT ID FROM information_schema.PROCESSLIST WHERE DB=DATABASE() AND ID<>CONNECTION_ID()";
+  for (int i = 1; i <= 5; ++i) {
+    for (const std::string& id : sql(others)) sql("KILL " + id);
+    sql("INSERT INTO notes VALUES (" + std::to_string(i) + ",7,'a')");
+    EXPECT_EQ(node->settled(), i) << node->trouble.text();
+  }
+  EXPECT_EQ(node->heard.keys().size(), 5U);
+}
+
+TEST_F(MysqlSequencer, ANodeStopsWhileItWaits) {
+  auto holder = open_connection(here());
+  auto node = started(all_);
+  sql("START TRANSACTION", holder.get());
+  sql("SELECT * FROM syncline_clock FOR UPDATE", holder.get());
+  std::atomic<bool> answered{false};
+  auto asks = [&]() -> task<void> {
+    request_context context(on_);
+    const net::result<std::int64_t> got = co_await node->made->settle(context);
+    EXPECT_EQ(got.error().code, errc::down);
+    answered = true;
+  };
+  const std::function<task<void>()> kept = asks;
+  net::testing::run_on(on_, [&] { net::spawn(on_, kept()); });
+  node->made->stop();
+  EXPECT_TRUE(eventually([&] { return answered.load(); }));
+  node.reset();
+  close(holder);
+}
+
+TEST_F(MysqlSequencer, TooManyChangesAreToldAsEverything) {
+  auto node = started(all_);
+  sql("SET SESSION cte_max_recursion_depth=1000000");
+  sql("INSERT INTO syncline_feed SELECT 1,'user:1',CAST(n AS CHAR),n,NULL FROM (WITH RECURSIVE s(n) AS "
+      "(SELECT 1 UNION "
+      "ALL SELECT n+1 FROM s WHERE n<50001) SELECT n FROM s) AS numbers");
+  sql("UPDATE syncline_clock SET seq=50001");
+  EXPECT_TRUE(eventually([&] { return node->made->watermark() == 50'001; }));
+  EXPECT_EQ(node->heard.everything(), 1);
+}
+
+}  // namespace
+}  // namespace syncline::storage::mysql
