@@ -127,6 +127,15 @@ net::result<void> mysql_store::make_servers(const mysql_options& options) {
     return native_connection::open(context, how);
   };
   shared_.feed = std::make_unique<sequencer>(feed_core_, shared_.options, *shared_.all, std::move(connect));
+  if (options.replicas.empty()) return {};
+  shared_.replicas = std::make_unique<replica_set>([this] { return shared_.feed->watermark(); });
+  for (std::size_t i = 0; i < options.replicas.size(); ++i) {
+    auto how = store_session(options, options.replicas[i]);
+    if (!how) return how.error();
+    pool.name = fmt::format("{}-replica-{}", options.pool.name, i + 1);
+    shared_.replicas->add(pool.name, std::make_unique<server_pools>(cores_, pool, *how, random()), *how,
+                          shared_.options.replica_lag_max_ms);
+  }
   return {};
 }
 
@@ -201,8 +210,7 @@ net::task<net::result<T>> mysql_store::read_shared(net::request_context& context
     }
     auto reading = read(**lease);
     made.emplace(co_await std::move(reading));
-    const bool lost = !*made && (*lease)->broken() && made->error().code == errc::down;
-    if (!lost) break;
+    if (*made || !lost_connection(made->error(), **lease, context)) break;
     shared_.metrics.read_retries.add();
   }
   shared_.reads_under_way.fetch_sub(1, std::memory_order_relaxed);
@@ -327,8 +335,7 @@ net::task<net::result<feed_page>> mysql_store::read_page(net::request_context& c
     page_outcome outcome = co_await std::move(reading);
     snapshot.clean = outcome.clean;
     made = std::move(outcome.page);
-    const bool lost = !made && (*lease)->broken() && made.error().code == errc::down;
-    if (!lost) break;
+    if (made || !lost_connection(made.error(), **lease, context)) break;
     shared_.metrics.read_retries.add();
   }
   if (made) {

@@ -42,6 +42,9 @@ struct store_shared {
 
 // Microseconds since `from`.
 [[nodiscard]] std::uint64_t us_since(net::steady_time from) noexcept;
+// The statement failed because its connection ended, or somebody ended it (KILL), while the request goes on.
+[[nodiscard]] bool lost_connection(const net::error& why, const sql_connection& on,
+                                   const net::request_context& context) noexcept;
 // A request that is over, or a store that is stopping, is answered at once.
 [[nodiscard]] net::result<void> usable(const store_shared& shared, const net::request_context& context);
 
