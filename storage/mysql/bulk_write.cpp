@@ -20,8 +20,6 @@ using net::errc;
 using net::error;
 using row_list = std::vector<std::uint32_t>;
 
-constexpr int kRacesMax = 3;
-
 class bulk_write {
  public:
   bulk_write(write_session& session, const write_batch& batch, write_outcome& out)
@@ -77,7 +75,6 @@ class bulk_write {
   bulk_rows new_rows_;
   text_arena arena_;
   stored_rows stored_;  // of the wave
-  int races_ = 0;
 };
 
 bool bulk_write::check_row(std::uint32_t row) {
@@ -251,7 +248,7 @@ net::task<net::result<void>> bulk_write::blame(form how, std::uint32_t row, erro
     for (const std::size_t k : of_.key) key.push_back(new_rows_.row(row)[k]);
     auto locking = session_.lock(key, now);
     if (auto locked = co_await std::move(locking); !locked) co_return locked;
-    if (const stored_row* stored = now.find(keys_[row]); stored != nullptr && races_++ < kRacesMax) {
+    if (const stored_row* stored = now.find(keys_[row])) {
       if (batch_.kind == write_kind::skip) {
         settle(row, fate::skipped);
       } else if (batch_.kind == write_kind::insert) {

@@ -20,6 +20,7 @@ namespace {
 
 using net::errc;
 
+constexpr std::chrono::milliseconds kReplicaAnswerMax{500};
 constexpr unsigned kFeedCore = 1000;  // a name for the log; it serves no requests
 
 class mysql_store final : public store {
@@ -62,7 +63,13 @@ class mysql_store final : public store {
   // `read(connection)` on a shared connection of the primary, once more when that was lost.
   template <class T, class Read>
   [[nodiscard]] net::task<net::result<T>> read_shared(net::request_context& context, Read read);
-  // The same for rows, which get their position.
+  template <class Read>
+  [[nodiscard]] net::task<std::optional<rows>> read_replica(net::request_context& context,
+                                                            std::int64_t position, Read read);
+  template <class Read>
+  [[nodiscard]] net::task<std::optional<rows>> ask_replica(net::request_context& context, replica& from,
+                                                           std::int64_t position, Read read);
+  // `read(connection, clock)` for rows, on a replica or the primary; they get their position.
   template <class Read>
   [[nodiscard]] net::task<net::result<rows>> read_rows(net::request_context& context, Read read);
 
@@ -120,6 +127,15 @@ net::result<void> mysql_store::make_servers(const mysql_options& options) {
     return native_connection::open(context, how);
   };
   shared_.feed = std::make_unique<sequencer>(feed_core_, shared_.options, *shared_.all, std::move(connect));
+  if (options.replicas.empty()) return {};
+  shared_.replicas = std::make_unique<replica_set>([this] { return shared_.feed->watermark(); });
+  for (std::size_t i = 0; i < options.replicas.size(); ++i) {
+    auto how = store_session(options, options.replicas[i]);
+    if (!how) return how.error();
+    pool.name = fmt::format("{}-replica-{}", options.pool.name, i + 1);
+    shared_.replicas->add(pool.name, std::make_unique<server_pools>(cores_, pool, *how, random()), *how,
+                          shared_.options.replica_lag_max_ms);
+  }
   return {};
 }
 
@@ -139,6 +155,7 @@ net::result<void> mysql_store::open() {
     transactions_.push_back(std::make_unique<open_transactions>(shared_, i, cores_.size()));
   shared_.feed->start_at(position_.seq, position_.horizon, std::move(resources_));
   shared_.feed->start();
+  if (shared_.replicas) shared_.replicas->start(feed_core_);
   add_gauges();
   return {};
 }
@@ -153,6 +170,13 @@ void mysql_store::add_gauges() {
       [this] { return static_cast<double>(shared_.reads_under_way.load(std::memory_order_relaxed)); });
   add("syncline_mysql_feed_watermark", "The published feed position.",
       [this] { return static_cast<double>(watermark()); });
+  if (shared_.replicas)
+    add("syncline_mysql_replicas_in_use", "Replicas that reads may go to.", [this] {
+      double count = 0;
+      for (std::size_t i = 0; i < shared_.replicas->size(); ++i)
+        count += shared_.replicas->at(i).in_use() ? 1 : 0;
+      return count;
+    });
   add("syncline_mysql_healthy", "1 while the feed is followed.",
       [this] { return shared_.feed->healthy() ? 1.0 : 0.0; });
 }
@@ -164,6 +188,7 @@ void mysql_store::stop() {
   shared_.stopping.store(true);
   // Pools first: what still writes is acknowledged by the sequencer.
   if (shared_.primary) shared_.primary->stop([this](std::size_t core) { transactions_[core]->close_all(); });
+  if (shared_.replicas) shared_.replicas->stop();
   if (shared_.feed) shared_.feed->stop();
   feed_core_.stop();
   feed_core_.join();
@@ -185,8 +210,7 @@ net::task<net::result<T>> mysql_store::read_shared(net::request_context& context
     }
     auto reading = read(**lease);
     made.emplace(co_await std::move(reading));
-    const bool lost = !*made && (*lease)->broken() && made->error().code == errc::down;
-    if (!lost) break;
+    if (*made || !lost_connection(made->error(), **lease, context)) break;
     shared_.metrics.read_retries.add();
   }
   shared_.reads_under_way.fetch_sub(1, std::memory_order_relaxed);
@@ -196,12 +220,55 @@ net::task<net::result<T>> mysql_store::read_shared(net::request_context& context
   co_return std::move(*made);
 }
 
+// What a replica that is new enough answers; nothing: the primary is to be asked.
+template <class Read>
+net::task<std::optional<rows>> mysql_store::read_replica(net::request_context& context, std::int64_t position,
+                                                         Read read) {
+  replica* const from = shared_.replicas ? shared_.replicas->choose(position) : nullptr;
+  if (from == nullptr) co_return std::nullopt;
+  // A replica that hangs must leave time for the primary.
+  const net::steady_time deadline = context.deadline();
+  context.set_deadline(std::min(deadline, std::chrono::steady_clock::now() + kReplicaAnswerMax));
+  auto asking = ask_replica(context, *from, position, std::move(read));
+  std::optional<rows> made = co_await std::move(asking);
+  context.set_deadline(deadline);
+  if (made) shared_.metrics.replica_answers.add();
+  if (!made) shared_.metrics.replica_misses.add();
+  co_return made;
+}
+
+template <class Read>
+net::task<std::optional<rows>> mysql_store::ask_replica(net::request_context& context, replica& from,
+                                                        std::int64_t position, Read read) {
+  auto acquiring = from.pools().acquire(context, net::lease_kind::shared);
+  net::result<db_lease> lease = co_await std::move(acquiring);
+  if (!lease) {
+    if (lease.error().code == errc::down || context.expired()) from.failed(lease.error());
+    co_return std::nullopt;
+  }
+  clock_sink clock;
+  auto reading = read(**lease, &clock);
+  net::result<rows> made = co_await std::move(reading);
+  if (clock.seq >= 0) from.saw(clock.seq, position, steady_ms());
+  if (made && clock.seq >= position) co_return std::move(*made);
+  if (!made && ((*lease)->broken() || context.expired())) from.failed(made.error());
+  co_return std::nullopt;
+}
+
 template <class Read>
 net::task<net::result<rows>> mysql_store::read_rows(net::request_context& context, Read read) {
   // Before it is sent: what it finds is at least as new.
   const std::int64_t position = shared_.feed->watermark();
-  auto reading = read_shared<rows>(context, std::move(read));
-  net::result<rows> made = co_await std::move(reading);
+  net::result<rows> made = net::error();
+  auto asking = read_replica(context, position, read);
+  std::optional<rows> found = co_await std::move(asking);
+  if (found) {
+    made = std::move(*found);
+  } else {
+    auto from_primary = [&](sql_connection& db) { return read(db, nullptr); };
+    auto reading = read_shared<rows>(context, from_primary);
+    made = co_await std::move(reading);
+  }
   if (made) {
     made->position = position;
     shared_.metrics.rows_read.add(made->slices.size());
@@ -212,13 +279,17 @@ net::task<net::result<rows>> mysql_store::read_rows(net::request_context& contex
 
 net::task<net::result<rows>> mysql_store::get(net::request_context& context, const resource& of,
                                               projection what, std::vector<std::string> keys) {
-  auto read = [&](sql_connection& db) { return read_by_key(context, db, shared_.plans.of(of), what, keys); };
+  auto read = [&](sql_connection& db, clock_sink* clock) {
+    return read_by_key(context, db, shared_.plans.of(of), what, keys, clock);
+  };
   auto reading = read_rows(context, read);
   co_return co_await std::move(reading);
 }
 
 net::task<net::result<rows>> mysql_store::list(net::request_context& context, list_query query) {
-  auto read = [&](sql_connection& db) { return read_list(context, db, shared_.plans.of(*query.of), query); };
+  auto read = [&](sql_connection& db, clock_sink* clock) {
+    return read_list(context, db, shared_.plans.of(*query.of), query, clock);
+  };
   auto reading = read_rows(context, read);
   co_return co_await std::move(reading);
 }
@@ -226,8 +297,8 @@ net::task<net::result<rows>> mysql_store::list(net::request_context& context, li
 net::task<net::result<rows>> mysql_store::rows_by(net::request_context& context, const resource& of,
                                                   std::vector<std::size_t> by, std::vector<std::string> keys,
                                                   std::uint32_t rows_max) {
-  auto read = [&](sql_connection& db) {
-    return read_by_columns(context, db, shared_.plans.of(of), by, keys, rows_max);
+  auto read = [&](sql_connection& db, clock_sink* clock) {
+    return read_by_columns(context, db, shared_.plans.of(of), by, keys, rows_max, clock);
   };
   auto reading = read_rows(context, read);
   co_return co_await std::move(reading);
@@ -264,8 +335,7 @@ net::task<net::result<feed_page>> mysql_store::read_page(net::request_context& c
     page_outcome outcome = co_await std::move(reading);
     snapshot.clean = outcome.clean;
     made = std::move(outcome.page);
-    const bool lost = !made && (*lease)->broken() && made.error().code == errc::down;
-    if (!lost) break;
+    if (made || !lost_connection(made.error(), **lease, context)) break;
     shared_.metrics.read_retries.add();
   }
   if (made) {

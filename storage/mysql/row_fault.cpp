@@ -44,6 +44,9 @@ std::optional<net::error> row_fault(const net::error& said) {
   const std::string_view message = message_of(said);
   switch (server_code(said)) {
     case 0:
+      // The message was not sent: larger than pipeline_limits::message_bytes_max.
+      if (said.code == errc::too_large)
+        return net::error(errc::invalid, "the row is larger than MySQL takes");
       return std::nullopt;
     case 1062:
     case 1586:

@@ -17,6 +17,7 @@ namespace syncline::storage::mysql {
 namespace {
 
 constexpr std::size_t kStatementsAtOnce = 4;
+constexpr std::string_view kClock = "SELECT seq FROM syncline_clock WHERE id=1";
 
 row_slice slice_of(const row_maker::place& at, std::uint32_t group) {
   row_slice out;
@@ -41,7 +42,10 @@ row_slice missing(std::string_view key, std::string& bytes) {
 // Statements whose answers are read one after the other, a few sent ahead.
 class statement_train {
  public:
-  statement_train(net::request_context& context, sql_connection& db) : context_(context), db_(db) {}
+  statement_train(net::request_context& context, sql_connection& db, clock_sink* clock)
+      : context_(context), db_(db) {
+    if (clock != nullptr) running_.push_back(db_.read(context_, kClock, {}, *clock));
+  }
   // `with` is copied, `into` outlives the train.
   [[nodiscard]] net::task<net::result<void>> send(const statement& what, row_sink& into) {
     if (running_.size() == kStatementsAtOnce) {
@@ -194,9 +198,17 @@ statement union_of_groups(const table_plan& plan, const std::vector<std::size_t>
 
 }  // namespace
 
+net::result<bool> clock_sink::row(const std::vector<column>& columns, const row_fields& fields) {
+  text_arena none;
+  auto value = decode_value(columns[0], fields[0], none);
+  if (!value) return value.error();
+  seq = value->integer;
+  return true;
+}
+
 net::task<net::result<rows>> read_by_key(net::request_context& context, sql_connection& db,
                                          const table_plan& plan, const projection& what,
-                                         const std::vector<std::string>& keys) {
+                                         const std::vector<std::string>& keys, clock_sink* clock) {
   rows out;
   if (keys.empty()) co_return out;
   const row_select select(plan.of(), what);
@@ -211,7 +223,7 @@ net::task<net::result<rows>> read_by_key(net::request_context& context, sql_conn
   }
   out.slices.reserve(keys.size());
   const std::size_t width = plan.of().key.size();
-  statement_train train(context, db);
+  statement_train train(context, db, clock);
   for (std::size_t at = 0; at < keys.size(); at += kKeysOfStatementMax) {
     const std::size_t count = std::min(kKeysOfStatementMax, keys.size() - at);
     const auto part = std::span<const cell>(wanted).subspan(at * width, count * width);
@@ -232,7 +244,7 @@ net::task<net::result<rows>> read_by_key(net::request_context& context, sql_conn
 }
 
 net::task<net::result<rows>> read_list(net::request_context& context, sql_connection& db,
-                                       const table_plan& plan, const list_query& query) {
+                                       const table_plan& plan, const list_query& query, clock_sink* clock) {
   const row_select select(plan.of(), query.what);
   const bool descending = query.from == page_from::before || query.from == page_from::last;
   const bool keyset = query.from == page_from::after || query.from == page_from::before;
@@ -256,16 +268,19 @@ net::task<net::result<rows>> read_list(net::request_context& context, sql_connec
 
   rows out;
   counted_rows into(select, out, query.limit, {});
-  auto reading = db.read(context, asked.text, asked.with, into);
-  net::result<statement_notes> ended = co_await std::move(reading);
-  if (!ended) co_return ended.error();
+  statement_train train(context, db, clock);
+  auto sending = train.send(asked, into);
+  if (auto sent = co_await std::move(sending); !sent) co_return sent.error();
+  auto ending = train.finish();
+  if (auto ended = co_await std::move(ending); !ended) co_return ended.error();
   if (descending) std::reverse(out.slices.begin(), out.slices.end());
   co_return out;
 }
 
 net::task<net::result<rows>> read_by_columns(net::request_context& context, sql_connection& db,
                                              const table_plan& plan, const std::vector<std::size_t>& by,
-                                             const std::vector<std::string>& keys, std::uint32_t rows_max) {
+                                             const std::vector<std::string>& keys, std::uint32_t rows_max,
+                                             clock_sink* clock) {
   const resource& of = plan.of();
   // The asked values are key texts of these columns: split_key checks and splits them as it does the
   // resource's own key.
@@ -286,7 +301,7 @@ net::task<net::result<rows>> read_by_columns(net::request_context& context, sql_
     groups.push_back(static_cast<std::uint32_t>(i));
   }
   std::deque<counted_rows> sinks;
-  statement_train train(context, db);
+  statement_train train(context, db, clock);
   for (std::size_t at = 0; at < groups.size();) {
     // Few sizes, so that few statements are prepared.
     const std::size_t count = std::bit_floor(std::min(kGroupsOfStatementMax, groups.size() - at));

@@ -6,8 +6,9 @@
 // scope that does not fit the declaration. A row that does not is left out, logged and counted; errc::
 // schema_mismatch when it is the only one asked for.
 //
-// Lifetime: the arguments outlive the task. rows.position is left to the caller: rows of several statements
-// are no snapshot, each is at least as new as what was published when the call began.
+// Lifetime: the arguments outlive the task. `clock`: where it is to be read as well, or null. rows.position
+// is left to the caller: rows of several statements are no snapshot, each is at least as new as what was
+// published when the call began.
 #pragma once
 
 #include <cstdint>
@@ -19,19 +20,29 @@
 
 namespace syncline::storage::mysql {
 
+// Where a server's feed stands: read before the rows, in the same flight, so they are at least as new.
+class clock_sink final : public row_sink {
+ public:
+  net::result<bool> row(const std::vector<column>& columns, const row_fields& fields) override;
+  std::int64_t seq = -1;
+};
+
 inline constexpr std::size_t kAnswerBytesMax = 16U * 1024 * 1024;
 inline constexpr std::size_t kKeysOfStatementMax = 256;
 inline constexpr std::size_t kGroupsOfStatementMax = 32;
 
 [[nodiscard]] net::task<net::result<rows>> read_by_key(net::request_context& context, sql_connection& db,
                                                        const table_plan& plan, const projection& what,
-                                                       const std::vector<std::string>& keys);
+                                                       const std::vector<std::string>& keys,
+                                                       clock_sink* clock = nullptr);
 [[nodiscard]] net::task<net::result<rows>> read_list(net::request_context& context, sql_connection& db,
-                                                     const table_plan& plan, const list_query& query);
+                                                     const table_plan& plan, const list_query& query,
+                                                     clock_sink* clock = nullptr);
 [[nodiscard]] net::task<net::result<rows>> read_by_columns(net::request_context& context, sql_connection& db,
                                                            const table_plan& plan,
                                                            const std::vector<std::size_t>& by,
                                                            const std::vector<std::string>& keys,
-                                                           std::uint32_t rows_max);
+                                                           std::uint32_t rows_max,
+                                                           clock_sink* clock = nullptr);
 
 }  // namespace syncline::storage::mysql

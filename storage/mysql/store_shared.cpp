@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "storage/mysql/server_error.h"
+
 namespace syncline::storage::mysql {
 
 store_metrics::store_metrics() {
@@ -20,6 +22,10 @@ store_metrics::store_metrics() {
   pages = metrics::add_counter("syncline_mysql_feed_pages_total", "Pages of streams read.");
   read_retries = metrics::add_counter("syncline_mysql_read_retries_total",
                                       "Reads made again because their connection was lost.");
+  replica_answers =
+      metrics::add_counter("syncline_mysql_replica_answers_total", "Reads that a replica answered.");
+  replica_misses = metrics::add_counter("syncline_mysql_replica_misses_total",
+                                        "Reads that a replica was asked for and the primary answered.");
   write_time = metrics::add_histogram("syncline_mysql_write_seconds",
                                       "From the call of a write to its acknowledgement.");
   settle_time = metrics::add_histogram("syncline_mysql_settle_seconds",
@@ -30,6 +36,14 @@ store_metrics::store_metrics() {
 std::uint64_t us_since(net::steady_time from) noexcept {
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - from).count());
+}
+
+bool lost_connection(const net::error& why, const sql_connection& on,
+                     const net::request_context& context) noexcept {
+  if (context.cancelled() || context.expired()) return false;
+  const std::uint32_t code = server_code(why);
+  if (code == 1317 || code == 1053 || code == 3169) return true;  // KILL, shutdown, session killed
+  return on.broken() && (why.code == net::errc::down || why.code == net::errc::closed);
 }
 
 net::result<void> usable(const store_shared& shared, const net::request_context& context) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "perf/metrics.h"
+#include "storage/mysql/replica_reads.h"
 #include "storage/mysql/sequencer.h"
 #include "storage/mysql/server_pools.h"
 #include "storage/mysql/table_plan.h"
@@ -20,7 +21,7 @@ namespace syncline::storage::mysql {
 struct store_metrics {
   store_metrics();
   perf::counter commits, batches, rows_written, rows_rejected, write_retries, commits_in_doubt;
-  perf::counter reads, rows_read, pages, read_retries;
+  perf::counter reads, rows_read, pages, read_retries, replica_answers, replica_misses;
   perf::histogram write_time, settle_time, read_time;
 };
 
@@ -31,6 +32,7 @@ struct store_shared {
   catalog* const all;
   table_plans plans;
   std::unique_ptr<server_pools> primary;
+  std::unique_ptr<replica_set> replicas;  // null: there are none
   std::unique_ptr<sequencer> feed;
   store_metrics metrics;
   std::atomic<std::uint64_t> commits{0}, rows_written{0}, rows_read{0};
@@ -40,6 +42,9 @@ struct store_shared {
 
 // Microseconds since `from`.
 [[nodiscard]] std::uint64_t us_since(net::steady_time from) noexcept;
+// The statement failed because its connection ended, or somebody ended it (KILL), while the request goes on.
+[[nodiscard]] bool lost_connection(const net::error& why, const sql_connection& on,
+                                   const net::request_context& context) noexcept;
 // A request that is over, or a store that is stopping, is answered at once.
 [[nodiscard]] net::result<void> usable(const store_shared& shared, const net::request_context& context);
 

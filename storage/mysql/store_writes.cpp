@@ -29,10 +29,6 @@ struct attempt {
   bool kept = false;
 };
 
-bool connection_lost(const error& why) noexcept {
-  return why.code == errc::down || why.code == errc::closed;
-}
-
 // A lease that ends without having said how its transaction ended must not be used by others.
 class open_lease {
  public:
@@ -62,7 +58,7 @@ net::task<attempt> try_once(net::request_context& context, store_shared& shared,
   out.outcome = std::move(ending.outcome);
   if (!ending.keep) {
     if (!out.outcome && out.outcome.error().code == errc::locked) out.then = next_step::again_later;
-    if (!out.outcome && db.broken() && connection_lost(out.outcome.error()))
+    if (!out.outcome && lost_connection(out.outcome.error(), db, context))
       out.then = next_step::again_elsewhere;
     auto undoing = roll_back(context, open.on);
     co_await std::move(undoing);
@@ -75,7 +71,7 @@ net::task<attempt> try_once(net::request_context& context, store_shared& shared,
   out.kept = committed.has_value();
   if (committed) co_return out;
   out.then = committed.error().code == errc::locked ? next_step::again_later : next_step::answer;
-  if (db.broken() && connection_lost(committed.error())) {
+  if (lost_connection(committed.error(), db, context)) {
     out.then = next_step::in_doubt;  // the outcome is what it is if it happened
     co_return out;
   }

@@ -1,0 +1,352 @@
+// What becomes of reads and writes when connections, the server or the schema fail under them.
+#include <signal.h>
+
+#include <atomic>
+#include <fstream>
+#include <thread>
+
+#include "perf/metrics.h"
+#include "storage/mysql/mysql_store.h"
+#include "tests/storage/mysql/faulty_proxy.h"
+#include "tests/storage/mysql/mysql_store_fixture.h"
+
+namespace syncline::storage::mysql {
+namespace {
+
+using namespace testing;
+using net::testing::start_task;
+
+class MysqlStoreFaults : public mysql_store_test {
+ protected:
+  void SetUp() override {
+    mysql_store_test::SetUp();
+    if (IsSkipped()) return;
+    options_.pool.name = schema_;
+    options_.pool.backoff_max_ms = 200;
+    direct_ = options_;
+    proxy_ = std::make_unique<faulty_proxy>(host_, port_);
+  }
+  void TearDown() override {
+    if (proxy_) proxy_->restore();
+    if (store_) store_->stop();
+  }
+  // Everything of the store goes through the proxy.
+  void open_through_proxy() {
+    options_.primary.socket_path.clear();
+    options_.primary.host = "127.0.0.1";
+    options_.primary.port = proxy_->port();
+    open_store();
+  }
+  // Connections of the pool in a state, of all cores.
+  double connections(const std::string& state) {
+    const std::string text = perf::metrics::scrape();
+    const std::string name = "syncline_pool_connections{pool=\"" + schema_ + "\",state=\"" + state + "\"} ";
+    const std::size_t at = text.find(name);
+    return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size()));
+  }
+  [[nodiscard]] bool nothing_is_leaked() {
+    return eventually([&] { return connections("busy") == 0 && connections("connecting") == 0; });
+  }
+  // A session may be gone before it is killed.
+  void try_admin(const std::string& text) {
+    mysql_options how;
+    how.primary = *unix_options();
+    const mysql_work work = [&](request_context& context, sql_connection& db) -> task<net::result<void>> {
+      auto asking = db.sql(context, text);
+      static_cast<void>(co_await std::move(asking));
+      co_return net::result<void>();
+    };
+    EXPECT_TRUE(run_on_mysql(how, work).has_value());
+  }
+  static prepare_context within_ms(int ms) {
+    return [ms](net::request_context& context) { context.set_deadline(in_ms(ms)); };
+  }
+  net::result<rows> get_within(int ms, const std::string& key, std::size_t core = 0) {
+    return ask<rows>(
+        [this, key](request_context& context) {
+          return store_->get(context, users(), projection::all(users()), {key});
+        },
+        within_ms(ms), core);
+  }
+  write_batch user(std::int64_t id, std::string_view name) {
+    batch_builder b(users(), write_kind::upsert);
+    b.row({{"id", I(id)}, {"name", T(name)}});
+    return std::move(b.batch);
+  }
+
+  std::unique_ptr<faulty_proxy> proxy_;
+  mysql_options direct_;
+};
+
+TEST_F(MysqlStoreFaults, AReadWhoseConnectionIsLostIsMadeAgain) {
+  open_store();
+  create_users(1, 1);
+  std::atomic<bool> stopping{false};
+  int killed = 0;
+  std::thread kills([&] {
+    while (!stopping) {
+      // The sequencer's connection among them: it comes back too.
+      const std::string ids = value("SELECT GROUP_CONCAT(id) FROM information_schema.processlist WHERE db='" +
+                                    schema_ + "' AND id<>CONNECTION_ID()");
+      for (std::size_t at = 0; at < ids.size();) {
+        const std::size_t comma = std::min(ids.find(',', at), ids.size());
+        try_admin("KILL " + ids.substr(at, comma - at));
+        at = comma + 1;
+        ++killed;
+      }
+    }
+  });
+  for (int i = 0; i < 300; ++i) {
+    const auto made = get_within(10'000, "1", static_cast<std::size_t>(i) % 2);
+    EXPECT_TRUE(made.has_value()) << made.error().text();
+  }
+  stopping = true;
+  kills.join();
+  EXPECT_GT(killed, 3);
+  EXPECT_TRUE(nothing_is_leaked());
+}
+
+// The connection is cut after every few bytes of a write's answers. Whatever is acknowledged is there,
+// whatever is refused for good is not, and what is in doubt says so.
+TEST_F(MysqlStoreFaults, AWriteIsAcknowledgedOnlyWhenItHappened) {
+  open_through_proxy();
+  int acknowledged = 0;
+  for (int step = 0; step < 40; ++step) {
+    const bool keyed = step % 2 == 0;
+    const std::int64_t id = 100 + step;
+    write_batch batch = user(id, "n" + std::to_string(step));
+    if (keyed) {
+      batch.remember.emplace();
+      batch.remember->key = "cut" + std::to_string(step);
+      batch.remember->complete = true;
+    }
+    proxy_->after(20 + step * 130, faulty_proxy::end::close);
+    std::thread restores([&] {
+      static_cast<void>(eventually([&] { return proxy_->struck(); }, std::chrono::milliseconds(300)));
+      proxy_->restore();
+    });
+    const auto made = write(std::move(batch), within_ms(10'000));
+    restores.join();
+    const bool there = value("SELECT COUNT(*) FROM users WHERE id=" + std::to_string(id)) == "1";
+    if (made) {
+      EXPECT_EQ(fates(made), "c") << step;
+      EXPECT_TRUE(there) << step;
+      ++acknowledged;
+    } else {
+      EXPECT_TRUE(made.error().code == errc::down || made.error().code == errc::closed)
+          << made.error().text();
+    }
+  }
+  EXPECT_GT(acknowledged, 0);
+  EXPECT_TRUE(nothing_is_leaked());
+}
+
+TEST_F(MysqlStoreFaults, AFrozenServerCostsTheCallerItsDeadlineAndNothingElse) {
+  open_through_proxy();
+  create_users(1, 3);
+  proxy_->after(0, faulty_proxy::end::hold);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(get_within(300, "1").error().code, errc::timed_out);
+  const auto refused = write(user(1, "frozen"), within_ms(300));
+  EXPECT_FALSE(refused.has_value());
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(10));
+  proxy_->restore();
+  EXPECT_TRUE(eventually([&] { return get_within(2000, "1").has_value(); }));
+  EXPECT_TRUE(eventually([&] { return write(user(2, "thawed"), within_ms(3000)).has_value(); }));
+  EXPECT_TRUE(nothing_is_leaked());
+}
+
+TEST_F(MysqlStoreFaults, FewerConnectionsThanThePoolWantsAreShared) {
+  const std::string account = unique("few");
+  admin("CREATE USER '" + account + "'@'%' IDENTIFIED BY 'pw' WITH MAX_USER_CONNECTIONS 4");
+  admin("GRANT ALL ON " + schema_ + ".* TO '" + account + "'@'%'");
+  admin("GRANT SYSTEM_VARIABLES_ADMIN ON *.* TO '" + account + "'@'%'");
+  options_.primary.user = account;
+  options_.primary.password = "pw";
+  open_store();
+  create_users(1, 1);
+  std::atomic<int> failed{0};
+  std::vector<std::future<void>> all;
+  for (std::size_t i = 0; i < 60; ++i) {
+    net::core& on = cores_.at(i % 2);
+    all.push_back(start_task(on, [&, i]() -> task<void> {
+      request_context context(on);
+      context.set_deadline(in_ms(20'000));
+      if (i % 3 == 0) {
+        auto writing = store_->write(context, user(static_cast<std::int64_t>(i) + 10, "w"));
+        if (const auto made = co_await std::move(writing); !made) ++failed;
+        co_return;
+      }
+      std::vector<std::string> key{"1"};
+      auto reading = store_->get(context, users(), projection::all(users()), std::move(key));
+      if (const auto made = co_await std::move(reading); !made) ++failed;
+    }));
+  }
+  for (auto& each : all) ASSERT_EQ(each.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  EXPECT_EQ(failed, 0);
+  options_ = direct_;
+  admin("DROP USER '" + account + "'@'%'");
+}
+
+TEST_F(MysqlStoreFaults, AWrongPasswordAndAnUnknownSchemaAreSaidAtOnce) {
+  auto wrong = options_;
+  wrong.primary.password = "wrong";
+  EXPECT_EQ(open_mysql_store(wrong, all_, cores_).error().code, errc::down);
+  wrong = options_;
+  wrong.primary.schema = "no_such_schema_here";
+  const auto unknown = open_mysql_store(wrong, all_, cores_);
+  ASSERT_FALSE(unknown.has_value());
+  EXPECT_NE(unknown.error().text().find("no_such_schema_here"), std::string::npos) << unknown.error().text();
+  wrong = options_;
+  wrong.migrate_on_start = false;
+  EXPECT_EQ(open_mysql_store(wrong, all_, cores_).error().code, errc::schema_mismatch);
+}
+
+TEST_F(MysqlStoreFaults, AColumnDroppedUnderUsIsASchemaMismatchAndGoesAwayWithIt) {
+  open_store();
+  create_users(1, 1);
+  ASSERT_NE(row_of(users(), "1"), "");
+  sql("ALTER TABLE notes RENAME COLUMN body TO text_body");
+  EXPECT_EQ(get(notes(), {"o,1"}).error().code, errc::schema_mismatch);
+  batch_builder b(notes(), write_kind::upsert);
+  b.row({{"owner", T("o")}, {"n", I(1)}, {"body", T("x")}});
+  EXPECT_EQ(write(std::move(b.batch)).error().code, errc::schema_mismatch);
+  const auto all = store_->make_stream({{&notes(), ""}});
+  EXPECT_EQ(page(all, std::nullopt).error().code, errc::schema_mismatch);
+  EXPECT_NE(row_of(users(), "1"), "") << "other tables go on";
+  sql("ALTER TABLE notes RENAME COLUMN text_body TO body");
+  EXPECT_TRUE(get(notes(), {"o,1"}).has_value());
+  EXPECT_TRUE(page(all, std::nullopt).has_value());
+  EXPECT_TRUE(nothing_is_leaked());
+}
+
+TEST_F(MysqlStoreFaults, ARowThatNoMessageHoldsIsARejectedRow) {
+  options_.primary.limits.message_bytes_max = 1024UL * 1024;
+  open_store();
+  const std::string huge(2UL * 1024 * 1024, 'x');
+  batch_builder b(notes(), write_kind::upsert);
+  b.row({{"owner", T("o")}, {"n", I(1)}, {"body", T(huge)}})
+      .row({{"owner", T("o")}, {"n", I(2)}, {"body", T("y")}});
+  const auto made = write(b);
+  ASSERT_EQ(fates(made), "xc");
+  EXPECT_EQ(made->rows[0].why->text(), "the row is larger than MySQL takes");
+}
+
+TEST_F(MysqlStoreFaults, CallersThatLeaveInTheMiddleLeakNothing) {
+  open_store();
+  create_users(1, 50);
+  for (int us = 0; us < 4000; us += 130) {
+    net::core& on = cores_.at(0);
+    auto context = std::make_shared<request_context>(on);
+    auto ended = start_task(on, [&, context]() -> task<void> {
+      batch_builder b(users(), write_kind::upsert);
+      for (std::int64_t i = 1; i <= 50; ++i) b.row({{"id", I(i)}, {"name", T(std::to_string(us))}});
+      auto writing = store_->write(*context, std::move(b.batch));
+      static_cast<void>(co_await std::move(writing));
+      std::vector<std::string> keys{"1", "2"};
+      auto reading = store_->get(*context, users(), projection::all(users()), std::move(keys));
+      static_cast<void>(co_await std::move(reading));
+    });
+    std::this_thread::sleep_for(std::chrono::microseconds(us));
+    net::testing::run_on(on, [&] { context->cancel(); });
+    ASSERT_EQ(ended.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  }
+  EXPECT_TRUE(nothing_is_leaked());
+  EXPECT_EQ(fates(write(user(1, "last"))), "u");
+}
+
+// Nothing else may run beside these: they stop the server that all tests use.
+class MysqlServerRestartStore : public MysqlStoreFaults {
+ protected:
+  static void tool(const std::string& what) {
+    const std::string command = "'" SYNCLINE_SOURCE_DIR "/tests/tools/mysql.sh' " + what + " '" +
+                                environment("SYNCLINE_TEST_MYSQL_FOLDER") + "' >/dev/null 2>&1";
+    ASSERT_EQ(std::system(command.c_str()), 0) << what;
+  }
+  static pid_t server() {
+    std::ifstream file(environment("SYNCLINE_TEST_MYSQL_FOLDER") + "/mysqld.pid");
+    pid_t out = 0;
+    file >> out;
+    return out;
+  }
+  // Reads and writes on both cores until `fault()` has come and gone; then everything works again.
+  void under_load(const std::function<void()>& fault) {
+    std::atomic<bool> stopping{false};
+    std::atomic<std::int64_t> next_id{1000};
+    std::mutex mutex;
+    std::vector<std::int64_t> acknowledged;
+    std::vector<std::future<void>> all;
+    for (std::size_t i = 0; i < 24; ++i) {
+      net::core& on = cores_.at(i % 2);
+      all.push_back(start_task(on, [&, i]() -> task<void> {
+        while (!stopping) {
+          request_context context(on);
+          context.set_deadline(in_ms(2000));
+          if (i % 2 == 0) {
+            std::vector<std::string> key{"1"};
+            auto reading = store_->get(context, users(), projection::all(users()), std::move(key));
+            static_cast<void>(co_await std::move(reading));
+          } else {
+            const std::int64_t id = next_id++;
+            auto writing = store_->write(context, user(id, "load"));
+            const auto made = co_await std::move(writing);
+            const std::lock_guard lock(mutex);
+            if (made) acknowledged.push_back(id);
+          }
+          request_context rest(on);
+          auto resting = net::sleep_until(rest, in_ms(1));
+          static_cast<void>(co_await std::move(resting));
+        }
+      }));
+    }
+    const auto count = [&] {
+      const std::lock_guard lock(mutex);
+      return acknowledged.size();
+    };
+    EXPECT_TRUE(eventually([&] { return count() > 50; }));
+    fault();
+    const std::size_t before = count();
+    EXPECT_TRUE(eventually([&] { return count() > before + 50; })) << "it never came back";
+    stopping = true;
+    for (auto& each : all) ASSERT_EQ(each.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+    std::string ids;
+    for (const std::int64_t id : acknowledged) ids += (ids.empty() ? "" : ",") + std::to_string(id);
+    EXPECT_EQ(value("SELECT COUNT(*) FROM users WHERE id IN (" + ids + ")"),
+              std::to_string(acknowledged.size()))
+        << "an acknowledged write is gone";
+    EXPECT_TRUE(nothing_is_leaked());
+  }
+};
+
+TEST_F(MysqlServerRestartStore, AKilledServerLosesNothingThatWasAcknowledged) {
+  open_store();
+  create_users(1, 1);
+  under_load([] {
+    tool("kill");
+    tool("start");
+  });
+}
+
+TEST_F(MysqlServerRestartStore, AStoppedServerComesBack) {
+  open_store();
+  create_users(1, 1);
+  under_load([] {
+    tool("stop");
+    tool("start");
+  });
+}
+
+TEST_F(MysqlServerRestartStore, AFrozenServerComesBack) {
+  open_store();
+  create_users(1, 1);
+  under_load([] {
+    const pid_t pid = server();
+    ASSERT_GT(pid, 0);
+    ::kill(pid, SIGSTOP);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    ::kill(pid, SIGCONT);
+  });
+}
+
+}  // namespace
+}  // namespace syncline::storage::mysql
