@@ -9,6 +9,7 @@
 #include "server/admin.h"
 #include "server/cache_clock.h"
 #include "server/feed_hub.h"
+#include "server/open_store.h"
 #include "server/router.h"
 #include "server/services.h"
 
@@ -68,7 +69,7 @@ app::~app() {
 
 net::result<void> app::start() {
   parts& p = *parts_;
-  auto opened = storage::sqlite::open_sqlite_store(p.settings.sqlite, p.settings.resources);
+  auto opened = open_store(p.settings, p.cores, p.threads);
   if (!opened) return opened.error();
   p.store = std::move(*opened);
   p.store->set_listener(&p.hub);
@@ -103,7 +104,7 @@ net::result<void> app::start() {
                                {"port", p.public_listener->port()},
                                {"admin_port", p.admin_listener->port()},
                                {"cores", p.cores.size()},
-                               {"database", p.settings.sqlite.path},
+                               {"database", database_name(p.settings)},
                                {"watermark", p.store->watermark()}});
   return {};
 }

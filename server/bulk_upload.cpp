@@ -62,8 +62,14 @@ std::string_view problem_type_of(const net::error& why, bool has_key) {
 
 }  // namespace
 
-// Uploads take turns: as many batches of all of them are in the store at once as fill a quarter of its queue,
-// so that a hundred uploads at a time are slower, and none is told that the queue is full.
+// How many batches of all uploads are in the store at once: a quarter of SQLite's queue; on MySQL what keeps
+// the connections busy while as many again wait.
+std::uint32_t batches_at_once(const config& settings) {
+  if (settings.engine == "mysql") return settings.mysql.connections_max * 2;
+  return std::max(1U, settings.sqlite.write_queue_limit_rows / 4 / std::max(1U, settings.bulk.batch_rows));
+}
+
+// Uploads take turns, so that a hundred of them at a time are slower, and none is told that a queue is full.
 class bulk_turn {
  public:
   bulk_turn() = default;
@@ -74,9 +80,7 @@ class bulk_turn {
   bulk_turn(const bulk_turn&) = delete;
   bulk_turn& operator=(const bulk_turn&) = delete;
   [[nodiscard]] bool take(const config& settings) {
-    const std::uint32_t max =
-        std::max(1u, settings.sqlite.write_queue_limit_rows / 4 / std::max(1u, settings.bulk.batch_rows));
-    held_ = taken_.fetch_add(1, std::memory_order_relaxed) < max;
+    held_ = taken_.fetch_add(1, std::memory_order_relaxed) < batches_at_once(settings);
     if (!held_) taken_.fetch_sub(1, std::memory_order_relaxed);
     return held_;
   }

@@ -433,7 +433,8 @@ std::string effective_settings(const config& of) {
   for (const setting& each : kSettings) {
     // Shown to whoever reads a terminal or a ticket.
     const bool secret = each.path.ends_with(".password") && value_text(of, each) != "\"\"";
-    fmt::format_to(std::back_inserter(out), "{} = {}\n", each.path, secret ? "\"***\"" : value_text(of, each));
+    fmt::format_to(std::back_inserter(out), "{} = {}\n", each.path,
+                   secret ? "\"***\"" : value_text(of, each));
   }
   return out;
 }

@@ -1,5 +1,6 @@
 #include "storage/mysql/mysql_store.h"
 
+#include <future>
 #include <random>
 
 #include <fmt/format.h>
@@ -9,7 +10,9 @@
 #include "storage/mysql/idempotency_records.h"
 #include "storage/mysql/open_transactions.h"
 #include "storage/mysql/page_reader.h"
+#include "storage/mysql/periodic_work.h"
 #include "storage/mysql/row_reads.h"
+#include "storage/mysql/schema_watch.h"
 #include "storage/mysql/session_setup.h"
 #include "storage/mysql/store_shared.h"
 #include "storage/mysql/store_writes.h"
@@ -21,6 +24,7 @@ namespace {
 using net::errc;
 
 constexpr std::chrono::milliseconds kReplicaAnswerMax{500};
+constexpr std::chrono::seconds kCatchUpMax{5};
 constexpr unsigned kFeedCore = 1000;  // a name for the log; it serves no requests
 
 class mysql_store final : public store {
@@ -56,6 +60,8 @@ class mysql_store final : public store {
  private:
   [[nodiscard]] net::task<net::result<void>> prepare(net::request_context& context, sql_connection& db);
   [[nodiscard]] net::result<void> make_servers(const mysql_options& options);
+  // What others committed while nobody ran is in the feed, or a few seconds have passed.
+  void catch_up();
   void add_gauges();
   [[nodiscard]] open_transactions& transactions(const net::request_context& context) {
     return *transactions_[context.on().id() % transactions_.size()];
@@ -77,6 +83,8 @@ class mysql_store final : public store {
   net::blocking_threads names_;  // ends before the core object, after its loop
   store_shared shared_;
   net::core_group& cores_;
+  std::unique_ptr<schema_watch> watch_;
+  std::unique_ptr<periodic_work> purge_;
   std::vector<std::unique_ptr<open_transactions>> transactions_;
   std::vector<std::uint64_t> gauges_;
   // From prepare() for the sequencer.
@@ -126,6 +134,10 @@ net::result<void> mysql_store::make_servers(const mysql_options& options) {
   connection_maker connect = [how = *primary](net::request_context& context) {
     return native_connection::open(context, how);
   };
+  watch_ = std::make_unique<schema_watch>(feed_core_, shared_.options, *shared_.all, connect);
+  purge_ = std::make_unique<periodic_work>(feed_core_, "purge",
+                                           std::chrono::seconds(shared_.options.purge_interval_s), connect,
+                                           purge_work(shared_.options, *shared_.all));
   shared_.feed = std::make_unique<sequencer>(feed_core_, shared_.options, *shared_.all, std::move(connect));
   if (options.replicas.empty()) return {};
   shared_.replicas = std::make_unique<replica_set>([this] { return shared_.feed->watermark(); });
@@ -156,8 +168,24 @@ net::result<void> mysql_store::open() {
   shared_.feed->start_at(position_.seq, position_.horizon, std::move(resources_));
   shared_.feed->start();
   if (shared_.replicas) shared_.replicas->start(feed_core_);
+  catch_up();
+  watch_->start();
+  purge_->start();
   add_gauges();
   return {};
+}
+
+void mysql_store::catch_up() {
+  std::promise<void> ended;
+  const auto settle = [](sequencer& feed, net::core& on, std::promise<void>& done) -> net::task<void> {
+    net::request_context context(on);
+    context.set_deadline(std::chrono::steady_clock::now() + kCatchUpMax);
+    auto settling = feed.settle(context);
+    static_cast<void>(co_await std::move(settling));
+    done.set_value();
+  };
+  net::spawn(feed_core_, settle(*shared_.feed, feed_core_, ended));
+  ended.get_future().wait();
 }
 
 void mysql_store::add_gauges() {
@@ -189,6 +217,8 @@ void mysql_store::stop() {
   // Pools first: what still writes is acknowledged by the sequencer.
   if (shared_.primary) shared_.primary->stop([this](std::size_t core) { transactions_[core]->close_all(); });
   if (shared_.replicas) shared_.replicas->stop();
+  if (watch_) watch_->stop();
+  if (purge_) purge_->stop();
   if (shared_.feed) shared_.feed->stop();
   feed_core_.stop();
   feed_core_.join();

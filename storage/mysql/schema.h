@@ -36,6 +36,7 @@
 
 #include "storage/mysql/sql_connection.h"
 #include "storage/resource.h"
+#include "storage/schema_report.h"
 
 namespace syncline::storage::mysql {
 
@@ -50,12 +51,6 @@ inline constexpr std::uint32_t kNumberBatchRows = 2000;
 [[nodiscard]] net::task<net::result<void>> fit_to_schema(net::request_context& context, sql_connection& db,
                                                          catalog& all);
 
-struct migrate_report {
-  std::vector<std::string> statements;  // run, or to be run (dry run)
-  std::uint64_t rows_numbered = 0;
-  std::vector<std::string> resources_restarted;  // their triggers or identity had changed: incarnation bumped
-};
-using migrate_progress = std::function<void(std::string_view resource, std::uint64_t rows_done)>;
 [[nodiscard]] net::task<net::result<migrate_report>> migrate(net::request_context& context,
                                                              sql_connection& db, catalog& all, bool dry_run,
                                                              migrate_progress progress);
@@ -67,23 +62,11 @@ using migrate_progress = std::function<void(std::string_view resource, std::uint
                                                                                const catalog& all);
 
 // The rows of syncline_resource for the catalog, by ordinal; id 0 where there is none.
-struct resource_row {
-  std::int64_t id = 0;
-  std::int64_t incarnation = 0;
-};
 [[nodiscard]] net::task<net::result<std::vector<resource_row>>> resource_rows(net::request_context& context,
                                                                               sql_connection& db,
                                                                               const catalog& all);
 
 // Compares tables with the feed, as its namesake on SQLite does; `repair` enters what is missing again.
-struct check_report {
-  std::uint64_t rows_checked = 0, entries_checked = 0;
-  std::uint64_t missing_entries = 0, wrong_hints = 0, unknown_resources = 0;
-  std::vector<std::string> examples;  // at most 20
-  [[nodiscard]] bool clean() const {
-    return missing_entries == 0 && wrong_hints == 0 && unknown_resources == 0;
-  }
-};
 [[nodiscard]] net::task<net::result<check_report>> check_feed(net::request_context& context,
                                                               sql_connection& db, const catalog& all,
                                                               bool repair);

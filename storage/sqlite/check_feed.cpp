@@ -13,8 +13,6 @@ namespace syncline::storage::sqlite {
 
 namespace {
 
-constexpr std::size_t kExamplesMax = 20;
-
 struct feed_entry {
   std::int64_t seq = 0;
   std::int64_t resource = 0;

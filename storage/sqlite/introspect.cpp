@@ -3,11 +3,10 @@
 // becomes a comment that says why.
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 
-#include "storage/row_json.h"
+#include "storage/resource_draft.h"
 #include "storage/sqlite/place_sql.h"
 #include "storage/sqlite/schema.h"
 
@@ -24,18 +23,6 @@ struct reference {
   std::string column;
   std::string table;
 };
-
-// A resource in the making, and what to say about it.
-struct draft {
-  resource of;
-  std::vector<std::string> notes;
-};
-
-std::string json(std::string_view text) {
-  std::string out;
-  append_json_string(text, out);
-  return out;
-}
 
 net::result<std::vector<listed_object>> list_objects(connection& db) {
   auto s = db.prepare(
@@ -84,15 +71,7 @@ column_type type_of(std::string_view declared) {
   }
 }
 
-// The words for whom rows belong to, as tables are commonly named.
-bool holds_users(std::string_view table) {
-  constexpr std::array<std::string_view, 10> kNames = {"user",    "users",   "account",  "accounts",
-                                                       "member",  "members", "customer", "customers",
-                                                       "profile", "profiles"};
-  return std::any_of(kNames.begin(), kNames.end(), [&](std::string_view n) { return same_name(n, table); });
-}
-
-void choose_columns(draft& d, const table_shape& t) {
+void choose_columns(resource_draft& d, const table_shape& t) {
   for (const table_column& c : t.columns) {
     column made;
     made.name = c.name;
@@ -102,14 +81,14 @@ void choose_columns(draft& d, const table_shape& t) {
         c.kind() == affinity::numeric) {
       d.notes.push_back(
           fmt::format("{} is left out: SQLite takes the type {} for a number; TEXT would be a string",
-                      json(c.name), json(c.declared_type)));
+                      quoted_json(c.name), quoted_json(c.declared_type)));
       continue;
     }
     d.of.columns.push_back(std::move(made));
   }
 }
 
-void choose_key(draft& d, const table_shape& t) {
+void choose_key(resource_draft& d, const table_shape& t) {
   std::vector<std::string> names;
   std::vector<const table_column*> primary;
   for (const table_column& c : t.columns)
@@ -141,68 +120,45 @@ void choose_key(draft& d, const table_shape& t) {
   }
 }
 
-net::result<void> suggest_scopes(connection& db, draft& d, const table_shape& t) {
-  if (holds_users(t.name) && d.of.key.size() == 1)
-    d.notes.push_back(
-        fmt::format("whose row it is: \"scope\": {{\"user\":{}}}", json(d.of.columns[d.of.key[0]].name)));
+net::result<void> suggest_scopes(connection& db, resource_draft& d, const table_shape& t) {
+  d.suggest_own_scope();
   auto references = list_references(db, t.name);
   if (!references) return references.error();
   for (const reference& r : *references) {
-    if (!holds_users(r.table)) continue;
     const bool indexed = std::any_of(t.indexes.begin(), t.indexes.end(), [&](const table_index& i) {
       return i.where.empty() && same_name(i.parts.front().column, r.column);
     });
-    d.notes.push_back(fmt::format("{} refers to {}: \"scope\": {{\"user\":{}}}{}", json(r.column),
-                                  json(r.table), json(r.column),
-                                  indexed ? "" : ", which needs an index on it"));
+    d.suggest_scope(r.column, r.table, indexed);
   }
   return {};
 }
 
-std::string printed(const draft& d) {
-  const resource& of = d.of;
-  std::string out;
-  for (const std::string& note : d.notes) out += "  // " + note + "\n";
-  std::vector<std::string> keys;
-  for (const std::size_t k : of.key) keys.push_back(json(of.columns[k].name));
-  std::vector<std::string> columns;
-  for (const column& c : of.columns)
-    columns.push_back(fmt::format("      {}: {}", json(c.name), json(to_string(c.type))));
-  out +=
-      fmt::format("  {}: {{\n    \"table\": {},\n    \"key\": {},\n    \"columns\": {{\n{}\n    }}{}\n  }}",
-                  json(of.name), json(of.table),
-                  keys.size() == 1 ? keys.front() : fmt::format("[{}]", joined(keys, ", ")),
-                  joined(columns, ",\n"), of.view ? ",\n    \"view\": true" : "");
-  return out;
-}
-
-// The text of one resource, or comments only; `is_resource` says which.
-net::result<std::string> describe(connection& db, const listed_object& object, bool& is_resource) {
-  is_resource = false;
-  const std::string left_out = fmt::format("  // {} {} is left out: ", object.type, json(object.name));
-  if (object.type == "virtual") return left_out + "a virtual table has no triggers";
+net::result<void> describe(connection& db, const listed_object& object, resource_list& out) {
+  const auto left_out = [&](std::string why) {
+    out.leave_out(object.type, object.name, std::move(why));
+    return net::result<void>();
+  };
+  if (object.type == "virtual") return left_out("a virtual table has no triggers");
   auto shape = read_table_shape(db, object.name);
   if (!shape) return shape.error();
-  draft d;
+  resource_draft d;
   d.of.name = d.of.table = object.name;
   d.of.view = object.type == "view";
   d.of.synced = !d.of.view;
   choose_columns(d, *shape);
   choose_key(d, *shape);
   if (d.of.key.empty())
-    return left_out + "it has no PRIMARY KEY, and no UNIQUE NOT NULL that could be declared";
-  if (auto suggested = suggest_scopes(db, d, *shape); !suggested) return suggested.error();
+    return left_out("it has no PRIMARY KEY, and no UNIQUE NOT NULL that could be declared");
+  if (auto suggested = suggest_scopes(db, d, *shape); !suggested) return suggested;
 
   catalog alone;
   alone.add(d.of);
   if (auto fitted = fit_to_schema(db, alone); !fitted) {
-    if (fitted.error().code != net::errc::schema_mismatch) return fitted.error();
-    std::string why = fitted.error().detail;
-    std::replace(why.begin(), why.end(), '\n', ';');
-    return left_out + why;
+    if (fitted.error().code != net::errc::schema_mismatch) return fitted;
+    return left_out(fitted.error().detail);
   }
-  is_resource = true;
-  return printed(d);
+  out.add(d);
+  return {};
 }
 
 }  // namespace
@@ -210,20 +166,10 @@ net::result<std::string> describe(connection& db, const listed_object& object, b
 net::result<std::string> introspect(connection& db) {
   auto objects = list_objects(db);
   if (!objects) return objects.error();
-  std::string resources;
-  std::string comments;
-  for (const listed_object& object : *objects) {
-    bool is_resource = false;
-    auto text = describe(db, object, is_resource);
-    if (!text) return text.error();
-    if (!is_resource) {
-      comments += *text + "\n";
-      continue;
-    }
-    if (!resources.empty()) resources += ",\n";
-    resources += *text;
-  }
-  return "{\n" + comments + resources + (resources.empty() ? "}\n" : "\n}\n");
+  resource_list out;
+  for (const listed_object& object : *objects)
+    if (auto described = describe(db, object, out); !described) return described.error();
+  return out.text();
 }
 
 }  // namespace syncline::storage::sqlite

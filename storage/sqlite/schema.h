@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "storage/resource.h"
+#include "storage/schema_report.h"
 #include "storage/sqlite/connection.h"
 
 namespace syncline::storage::sqlite {
@@ -53,12 +54,6 @@ struct named_sql {
 // error.
 [[nodiscard]] net::result<void> fit_to_schema(connection& db, catalog& all);
 
-struct migrate_report {
-  std::vector<std::string> statements;  // run, or to be run (dry run)
-  std::uint64_t rows_numbered = 0;
-  std::vector<std::string> resources_restarted;  // their triggers or identity had changed: incarnation bumped
-};
-using migrate_progress = std::function<void(std::string_view resource, std::uint64_t rows_done)>;
 [[nodiscard]] net::result<migrate_report> migrate(connection& db, catalog& all, bool dry_run,
                                                   const migrate_progress& progress = {});
 [[nodiscard]] net::result<migrate_report> remove(connection& db, const catalog& all, bool dry_run);
@@ -67,22 +62,10 @@ using migrate_progress = std::function<void(std::string_view resource, std::uint
                                             std::vector<std::string>& missing);
 
 // The rows of syncline_resource for the catalog, by ordinal.
-struct resource_row {
-  std::int64_t id = 0;
-  std::int64_t incarnation = 0;
-};
 [[nodiscard]] net::result<std::vector<resource_row>> resource_rows(connection& db, const catalog& all);
 
 // Compares tables with the feed: rows without their entries, and entries that say "present" (gone_at NULL)
 // for rows that are not there. `repair` enters them again.
-struct check_report {
-  std::uint64_t rows_checked = 0, entries_checked = 0;
-  std::uint64_t missing_entries = 0, wrong_hints = 0, unknown_resources = 0;
-  std::vector<std::string> examples;  // at most 20
-  [[nodiscard]] bool clean() const {
-    return missing_entries == 0 && wrong_hints == 0 && unknown_resources == 0;
-  }
-};
 [[nodiscard]] net::result<check_report> check_feed(connection& db, const catalog& all, bool repair);
 
 // Notes the time at entries that went since the last call, at most 10 * limit. Deletes entries whose row is

@@ -3,11 +3,9 @@
 // for one, SYNCLINE_MODEL_SEEDS=N for N from the clock; each prints its own.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sqlite3.h>
 
 #include <atomic>
 #include <chrono>
-#include <filesystem>
 #include <map>
 #include <random>
 #include <thread>
@@ -15,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "tests/e2e/http_client.h"
+#include "tests/e2e/model_database.h"
 #include "tests/e2e/server_process.h"
 #include "tests/e2e/synced_copy.h"
 #include "tests/e2e/temp_directory.h"
@@ -25,24 +24,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr const char* kSchema = R"(
-PRAGMA journal_mode=WAL;
-CREATE TABLE items(id INTEGER PRIMARY KEY, owner INTEGER, team TEXT, name TEXT UNIQUE, note TEXT, secret TEXT, deleted INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX items_owner ON items(owner);
-CREATE INDEX items_team ON items(team);
-CREATE TABLE parts(item INTEGER NOT NULL REFERENCES items(id) ON DELETE CASCADE ON UPDATE CASCADE, no INTEGER NOT NULL, owner INTEGER, label TEXT,
-                   PRIMARY KEY(item, no));
-CREATE INDEX parts_owner ON parts(owner);
-CREATE TABLE naive_log(n INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER, gone INTEGER);
-CREATE TRIGGER naive_insert AFTER INSERT ON items BEGIN INSERT INTO naive_log(id, gone) VALUES (NEW.id, 0); END;
-CREATE TRIGGER naive_update AFTER UPDATE ON items BEGIN INSERT INTO naive_log(id, gone) VALUES (NEW.id, 0); END;
-CREATE TRIGGER naive_delete AFTER DELETE ON items BEGIN INSERT INTO naive_log(id, gone) VALUES (OLD.id, 1); END;
-)";
-
 constexpr const char* kConfig = R"({
   "cores": {"count": 2},
   "drain_deadline_ms": 3000,
-  "storage": {"sqlite": {"path": "%DB%", "migrate_on_start": true, "synchronous": "NORMAL"}},
+  "storage": %STORAGE%,
   "sync": {"page_rows_max": 7},
   "bulk": {"batch_rows": 5},
   "resources": {
@@ -57,38 +42,8 @@ constexpr const char* kConfig = R"({
   }
 })";
 
-class database {
- public:
-  explicit database(const std::string& path) {
-    sqlite3_open(path.c_str(), &db_);
-    sqlite3_busy_timeout(db_, 10000);
-    run("PRAGMA foreign_keys=ON");
-  }
-  ~database() { sqlite3_close(db_); }
-  database(const database&) = delete;
-  database& operator=(const database&) = delete;
-  bool run(const std::string& sql) {
-    return sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK;
-  }
-  // "a|b|…" per row.
-  std::vector<std::string> rows(const std::string& sql) {
-    std::vector<std::string> out;
-    sqlite3_stmt* stmt = nullptr;
-    if (sqlite3_prepare_v2(db_, sql.c_str(), -1, &stmt, nullptr) != SQLITE_OK)
-      throw std::runtime_error(sqlite3_errmsg(db_));
-    while (sqlite3_step(stmt) == SQLITE_ROW)
-      out.emplace_back(reinterpret_cast<const char*>(sqlite3_column_text(stmt, 0)));
-    sqlite3_finalize(stmt);
-    return out;
-  }
-
- private:
-  sqlite3* db_ = nullptr;
-};
-
 struct world {
-  temp_directory directory;
-  std::string db;
+  std::unique_ptr<model_database> db;
   std::unique_ptr<server_process> server;
   std::atomic<std::uint16_t> port{0};
   std::atomic<bool> stop{false};
@@ -131,63 +86,26 @@ bool wait_while_paused(world& w) {
   return !w.stop;
 }
 
-std::string foreign_statement(dice& d) {
-  switch (d.upto(14)) {
-    case 0:
-      return fmt::format("INSERT OR REPLACE INTO items(id,owner,team,name,note) VALUES({},{},{},{},{})",
-                         d.id(), d.owner(), d.team(), d.name(), d.note());
-    case 1:
-      return fmt::format("REPLACE INTO items(owner,team,name,note) VALUES({},{},{},{})", d.owner(), d.team(),
-                         d.name(), d.note());
-    case 2:
-      return fmt::format("UPDATE OR REPLACE items SET name={} WHERE id={}", d.name(), d.id());
-    case 3:
-      return fmt::format("UPDATE OR REPLACE items SET id={} WHERE id={}", d.id(), d.id());
-    case 4:
-      return fmt::format("UPDATE items SET owner={}, team={} WHERE id={}", d.owner(), d.team(), d.id());
-    case 5:
-      return fmt::format("UPDATE items SET deleted=1-deleted WHERE id={}", d.id());
-    case 6:
-      return fmt::format("DELETE FROM items WHERE id={}", d.id());
-    case 7:
-      return fmt::format(
-          "INSERT INTO items(id,owner,name) VALUES({0},{1},{2}) ON CONFLICT(id) DO UPDATE SET note={3}, "
-          "owner=excluded.owner",
-          d.id(), d.owner(), d.name(), d.note());
-    case 8:
-      return fmt::format("INSERT OR IGNORE INTO items(id,owner,team,name) VALUES({},{},{},{})", d.id(),
-                         d.owner(), d.team(), d.name());
-    case 9:
-      return fmt::format("UPDATE items SET secret={}, note=note WHERE id<{}", d.note(), d.id());
-    case 10:
-      return fmt::format("INSERT OR REPLACE INTO parts VALUES({},{},{},{})", d.id(), d.upto(4), d.owner(),
-                         d.note());
-    case 11:
-      return fmt::format("UPDATE OR REPLACE parts SET no={} WHERE item={}", d.upto(4), d.id());
-    case 12:
-      return fmt::format("UPDATE items SET note={} WHERE owner={}", d.note(), d.upto(4));
-    default: {
-      // Two rows swap a unique value.
-      const std::string a = d.id();
-      const std::string b = d.id();
-      return fmt::format(
-          "CREATE TEMP TABLE IF NOT EXISTS swap(n); DELETE FROM swap; INSERT INTO swap SELECT name FROM "
-          "items WHERE id={0};"
-          "UPDATE items SET name=NULL WHERE id={0}; UPDATE OR REPLACE items SET name=(SELECT n FROM swap) "
-          "WHERE id={1}",
-          a, b);
-    }
-  }
+std::string foreign_statement(const model_database& db, dice& d) {
+  model_database::values v;
+  v.id = d.id();
+  v.other_id = d.id();
+  v.owner = d.owner();
+  v.team = d.team();
+  v.name = d.name();
+  v.note = d.note();
+  v.small = std::to_string(d.upto(4));
+  return db.statement(static_cast<std::size_t>(d.upto(static_cast<std::int64_t>(db.statements()))), v);
 }
 
 void foreign_writer(world& w, std::uint64_t seed) {
   dice d{std::mt19937_64(seed)};
   while (wait_while_paused(w)) {
-    database db(w.db);  // a connection of its own each round, as a shell is
+    const auto db = w.db->open();  // a connection of its own each round, as a shell is
     for (int round = 0; round < 20 && !w.stop && !w.pause; ++round) {
-      db.run("BEGIN IMMEDIATE");
-      for (std::int64_t n = d.upto(4); n >= 0; --n) db.run(foreign_statement(d));
-      db.run(d.upto(5) == 0 ? "ROLLBACK" : "COMMIT");
+      db->begin();
+      for (std::int64_t n = d.upto(4); n >= 0; --n) db->run(foreign_statement(*w.db, d));
+      db->run(d.upto(5) == 0 ? "ROLLBACK" : "COMMIT");
       ++w.writes;
       std::this_thread::sleep_for(std::chrono::microseconds(d.upto(4000)));
     }
@@ -333,27 +251,28 @@ void subscribe(world& w, const interest& what, std::uint64_t seed, const std::at
   }
 }
 
-std::map<std::pair<std::string, std::string>, std::string> expected_rows(database& db, const interest& what) {
-  std::map<std::pair<std::string, std::string>, std::string> rows;
-  if (!what.items_where.empty()) {
-    const std::string sql = "FROM items WHERE deleted=0 AND (" + what.items_where + ") ORDER BY id";
-    const auto ids = db.rows("SELECT id " + sql);
-    const auto bodies =
-        db.rows("SELECT json_object('id',id,'owner',owner,'team',team,'name',name,'note',note) " + sql);
-    for (std::size_t i = 0; i < ids.size(); ++i) rows[{"items", ids[i]}] = bodies[i];
-  }
-  if (!what.parts_where.empty()) {
-    const std::string sql = "FROM parts WHERE (" + what.parts_where + ") ORDER BY item, no";
-    const auto ids = db.rows("SELECT '\"'||item||','||no||'\"' " + sql);
-    const auto bodies = db.rows("SELECT json_object('item',item,'no',no,'owner',owner,'label',label) " + sql);
-    for (std::size_t i = 0; i < ids.size(); ++i) rows[{"parts", ids[i]}] = bodies[i];
-  }
+using known_rows = std::map<std::pair<std::string, std::string>, std::string>;
+
+known_rows expected_rows(const model_database& of, model_connection& db, const interest& what) {
+  known_rows rows;
+  const auto add = [&](const std::string& resource, const std::string& key, const std::string& body,
+                       const std::string& from) {
+    const auto ids = db.rows("SELECT " + key + " " + from);
+    const auto bodies = db.rows("SELECT " + body + " " + from);
+    for (std::size_t i = 0; i < ids.size(); ++i) rows[{resource, ids[i]}] = bodies[i];
+  };
+  if (!what.items_where.empty())
+    add("items", "id", of.item_json_sql(),
+        "FROM items WHERE deleted=0 AND (" + what.items_where + ") ORDER BY id");
+  if (!what.parts_where.empty())
+    add("parts", of.part_key_sql(), of.part_json_sql(),
+        "FROM parts WHERE (" + what.parts_where + ") ORDER BY item, no");
   return rows;
 }
 
 // What someone gets who follows the plain row triggers that most people write: the last thing said of each
 // id.
-bool naive_feed_is_right(database& db) {
+bool naive_feed_is_right(model_connection& db) {
   return db.rows("SELECT id FROM items ORDER BY id") ==
          db.rows(
              "SELECT id FROM naive_log l WHERE n=(SELECT max(n) FROM naive_log WHERE id=l.id) AND gone=0 "
@@ -365,32 +284,35 @@ void restart(world& w) {
   w.port = w.server->port();
 }
 
-// Everyone who writes to the file stops; the server is killed; an older copy of the file takes its place.
-void restore_backup(world& w, const std::string& backup) {
+// Everyone who writes to the database stops meanwhile.
+template <class Work>
+void while_quiet(world& w, const Work& work) {
   w.pause = true;
   while (w.paused < 3) std::this_thread::sleep_for(milliseconds(1));
-  w.server->kill();
-  for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(w.db + suffix);
-  std::filesystem::copy_file(backup, w.db);
-  restart(w);
+  work();
   w.pause = false;
 }
 
-void take_backup(world& w, const std::string& backup) {
-  std::filesystem::remove(backup);
-  database db(w.db);
-  ASSERT_TRUE(db.run("VACUUM INTO '" + backup + "'"));
+// The server is killed; an older state of the database takes the place of this one.
+void restore_backup(world& w) {
+  while_quiet(w, [&w] {
+    w.server->kill();
+    w.db->restore_backup();
+    restart(w);
+  });
 }
 
 // True when the naive feed, too, was right.
-bool run_seed(std::uint64_t seed, int rounds) {
+bool run_seed(std::unique_ptr<model_database> database, temp_directory& directory, std::uint64_t seed,
+              int rounds) {
   SCOPED_TRACE("SYNCLINE_MODEL_SEED=" + std::to_string(seed));
   world w;
-  w.db = w.directory.file("model.db");
-  { EXPECT_TRUE(database(w.db).run(kSchema)); }
+  w.db = std::move(database);
+  w.db->make_tables();
   std::string config = kConfig;
-  config.replace(config.find("%DB%"), 4, w.db);
-  w.server = std::make_unique<server_process>(w.directory.write("config.json", config));
+  constexpr std::string_view kStorage = "%STORAGE%";
+  config.replace(config.find(kStorage), kStorage.size(), w.db->storage_json());
+  w.server = std::make_unique<server_process>(directory.write("config.json", config));
   w.port = w.server->port();
   dice d{std::mt19937_64(seed)};
 
@@ -410,8 +332,6 @@ bool run_seed(std::uint64_t seed, int rounds) {
           how(w, wanted[i % wanted.size()], seed * 31 + 10 + i, final, copies[i]);
         });
   }
-  const std::string backup = w.directory.file("backup.db");
-  bool have_backup = false;
   for (int round = 0; round < rounds; ++round) {
     std::this_thread::sleep_for(milliseconds(100 + d.upto(200)));
     switch (d.upto(4)) {
@@ -420,11 +340,10 @@ bool run_seed(std::uint64_t seed, int rounds) {
         restart(w);
         break;
       case 1:
-        take_backup(w, backup);
-        have_backup = true;
+        while_quiet(w, [&w] { w.db->take_backup(); });
         break;
       case 2:
-        if (have_backup) restore_backup(w, backup);
+        if (w.db->has_backup()) restore_backup(w);
         break;
       default:
         break;
@@ -435,34 +354,51 @@ bool run_seed(std::uint64_t seed, int rounds) {
   final = true;
   for (auto& t : clients) t.join();
 
-  database db(w.db);
+  const auto db = w.db->open();
   for (std::size_t i = 0; i < copies.size(); ++i) {
     const auto& what = wanted[i % wanted.size()];
-    EXPECT_EQ(copies[i].rows(), expected_rows(db, what)) << what.target << "\n" << w.server->log();
+    EXPECT_EQ(copies[i].rows(), expected_rows(*w.db, *db, what)) << what.target << "\n" << w.server->log();
   }
-  const std::string config_file = w.directory.file("config.json");
+  const std::string config_file = directory.file("config.json");
   const auto checked = run_syncline({"check-feed", "--config", config_file});
   EXPECT_EQ(checked.exit_code, 0) << checked.output;
   w.server->signal(SIGTERM);
   EXPECT_EQ(w.server->wait_for_exit(10000), 0) << w.server->log();
   fmt::print("seed {}: {} write transactions, {} streams, {} lines, {} resets\n", seed, w.writes.load(),
              w.reconnects.load(), w.lines.load(), w.resets.load());
-  return naive_feed_is_right(db);
+  return w.db->naive_triggers_fail() && naive_feed_is_right(*db);
 }
 
-TEST(Model, EveryCopyEqualsTheTableAndANaiveFeedDoesNot) {
+// Calls `run(seed)` for the seeds that the environment asks for.
+template <class Run>
+void for_each_seed(int usual, const Run& run) {
   const char* one = std::getenv("SYNCLINE_MODEL_SEED");
   const char* many = std::getenv("SYNCLINE_MODEL_SEEDS");
-  const int seeds = many != nullptr ? std::stoi(many) : 3;
-  bool naive_was_wrong = false;
-  for (int i = 0; i < (one != nullptr ? 1 : seeds); ++i) {
+  const int seeds = one != nullptr ? 1 : many != nullptr ? std::stoi(many) : usual;
+  for (int i = 0; i < seeds && !testing::Test::HasFailure(); ++i) {
     std::uint64_t seed = static_cast<std::uint64_t>(i) + 1;
     if (many != nullptr) seed = std::random_device()();
     if (one != nullptr) seed = std::stoull(one);
-    naive_was_wrong = !run_seed(seed, 8) || naive_was_wrong;
-    if (testing::Test::HasFailure()) break;
+    run(seed);
   }
+}
+
+TEST(Model, EveryCopyEqualsTheTableAndANaiveFeedDoesNot) {
+  bool naive_was_wrong = false;
+  for_each_seed(3, [&](std::uint64_t seed) {
+    temp_directory directory;
+    naive_was_wrong =
+        !run_seed(sqlite_model(directory.file("model.db")), directory, seed, 8) || naive_was_wrong;
+  });
   EXPECT_TRUE(naive_was_wrong) << "plain row triggers were right too: this test proves nothing";
+}
+
+TEST(Model, EveryCopyEqualsTheTableOnMysql) {
+  if (const std::string why = mysql_model()->missing(); !why.empty()) GTEST_SKIP() << why;
+  for_each_seed(2, [&](std::uint64_t seed) {
+    temp_directory directory;
+    run_seed(mysql_model(), directory, seed, 8);
+  });
 }
 
 }  // namespace
