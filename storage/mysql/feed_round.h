@@ -51,6 +51,8 @@ struct round_result {
 [[nodiscard]] net::task<net::result<feed_clock>> look_at_feed(net::request_context& context,
                                                               sql_connection& db);
 
+// Keeps the statements of a round within a few megabytes, also with the longest keys.
+inline constexpr std::uint32_t kRoundRowsMax = 10'000;
 struct round_bounds {
   std::uint32_t rows_max = 2000;
   std::size_t others_max = 0;  // 0: nobody wants to know what others entered

@@ -33,7 +33,8 @@ std::optional<storage::column_type> type_of(const table_column& c) {
   if (t == "tinyint" && c.declared_type.starts_with("tinyint(1)")) return storage::column_type::boolean;
   if (t == "bit")
     return c.declared_type == "bit(1)" ? storage::column_type::boolean : storage::column_type::int64;
-  if (t.ends_with("int") || t == "year") return storage::column_type::int64;
+  if (t == "int" || t == "tinyint" || t == "smallint" || t == "mediumint" || t == "bigint" || t == "year")
+    return storage::column_type::int64;
   if (t == "float" || t == "double") return storage::column_type::float64;
   if (t == "decimal") return storage::column_type::decimal;
   if (t == "json") return storage::column_type::json;

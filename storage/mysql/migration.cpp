@@ -261,7 +261,7 @@ net::task<net::result<void>> migration::install(net::request_context& context, c
 }
 
 net::task<net::result<void>> migration::finish(net::request_context& context, const resource& of,
-                                               const migrate_progress& progress) {
+                                               migrate_progress progress) {
   auto reading = resource_states(context, *db_);
   net::result<std::vector<resource_state>> states = co_await std::move(reading);
   if (!states) co_return states.error();

@@ -39,7 +39,7 @@ class migration {
                                                      const std::vector<foreign_key>& keys);
   // The work that the row says is left; a crash leaves it for the next one.
   [[nodiscard]] net::task<net::result<void>> finish(net::request_context& context, const resource& of,
-                                                    const migrate_progress& progress);
+                                                    migrate_progress progress);
 
   migrate_report report;
 

@@ -69,7 +69,9 @@ std::int64_t now_us() {
 
 struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   state(net::core& core, const mysql_options& with, const catalog& resources, connection_maker maker)
-      : on(core), options(with), all(resources), connect(std::move(maker)), context(core), wake(core) {}
+      : on(core), options(with), all(resources), connect(std::move(maker)), context(core), wake(core) {
+    options.feed_round_rows = std::clamp(options.feed_round_rows, 1U, kRoundRowsMax);
+  }
 
   // On the core.
   void join(settle_ptr call);
@@ -101,7 +103,7 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   }
 
   net::core& on;
-  const mysql_options options;
+  mysql_options options;
   const catalog& all;
   connection_maker connect;
   net::request_context context;

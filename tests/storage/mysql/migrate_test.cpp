@@ -27,12 +27,50 @@ class MysqlMigrate : public mysql_schema_test {
   }
 };
 
-TEST_F(MysqlMigrate, ExistingRowsGetTheirEntriesOnce) {
-  make_notes(5000);
+// SYNCLINE_MIGRATE_ROWS: how many (5,000).
+TEST_F(MysqlMigrate, ExistingRowsGetTheirEntriesOnceWhileOthersWrite) {
+  const std::string given = environment("SYNCLINE_MIGRATE_ROWS");
+  const int rows = given.empty() ? 5000 : std::stoi(given);
+  make_notes(rows);
   catalog all;
   all.add(notes());
-  const migrate_report first = migrated(all);
-  EXPECT_EQ(first.rows_numbered, 4000U) << "a row outside where needs none";
+  // One more session updates the rows meanwhile, each statement a transaction.
+  net::core beside(3, false);
+  beside.start();
+  std::atomic<bool> enough{false};
+  std::atomic<int> written{0};
+  std::future<void> writing = net::testing::start_task(beside, [&]() -> task<void> {
+    request_context context(beside);
+    auto opening = native_connection::open(context, here());
+    auto db = co_await std::move(opening);
+    while (!enough) {
+      auto updating = mysql::run(
+          context, **db,
+          "UPDATE notes SET body=CONCAT('w',id) WHERE id=" + std::to_string(1 + written * 37 % rows));
+      const auto updated = co_await std::move(updating);
+      EXPECT_TRUE(updated.has_value()) << updated.error().text();
+      ++written;
+    }
+  });
+  const auto begun = std::chrono::steady_clock::now();
+  std::optional<net::result<migrate_report>> made;
+  net::testing::start_task(on_, [&]() -> task<void> {
+    request_context context(on_);
+    auto migrating = migrate(context, *db_, all, false, {});
+    made.emplace(co_await std::move(migrating));
+  }).get();
+  enough = true;
+  writing.get();
+  beside.stop();
+  beside.join();
+  std::printf("%d rows numbered in %.1f s, %d writes beside\n", rows,
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count(),
+              written.load());
+  ASSERT_TRUE(made->has_value()) << made->error().text();
+  const migrate_report& first = **made;
+  EXPECT_EQ(first.rows_numbered, static_cast<std::uint64_t>(rows / 5 * 4))
+      << "a row outside where needs none";
+  EXPECT_GT(written, 0);
   EXPECT_TRUE(first.resources_restarted.empty());
   EXPECT_EQ(
       one_field("SELECT COUNT(*)=MAX(seq) AND MIN(seq)=1 AND MAX(seq)=(SELECT seq FROM syncline_clock) FROM "

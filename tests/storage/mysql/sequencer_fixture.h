@@ -95,7 +95,7 @@ class mysql_feed_test : public mysql_schema_test {
         get<feed_position>([&](request_context& context) { return record_generation(context, *db_); });
     auto rows = get<std::vector<resource_row>>(
         [&](request_context& context) { return resource_rows(context, *db_, all); });
-    if (!at || !rows) throw std::runtime_error("the feed is not there");
+    if (!at || !rows) throw std::runtime_error((at ? rows.error() : at.error()).text());
     out->made->start_at(at->seq, at->horizon, *rows);
     out->made->start();
     return out;

@@ -174,6 +174,23 @@ TEST_F(MysqlSequencer, ANodeThatHangsWithTheClockIsThrownOut) {
   close(hangs);
 }
 
+// Their rows are locked; the sequencer must not touch them, also where a scan would seem cheaper to MySQL.
+TEST_F(MysqlSequencer, OpenTransactionsOfWritersHoldNothingUp) {
+  mysql_options options;
+  options.feed_poll_ms = 60'000;
+  auto node = started(all_, options);
+  auto writer = open_connection(here());
+  sql("START TRANSACTION", writer.get());
+  for (int i = 0; i < 20; ++i) {
+    sql("INSERT INTO notes VALUES (" + std::to_string(100 + i) + ",7,'open')", writer.get());
+    sql("INSERT INTO notes VALUES (" + std::to_string(i) + ",7,'committed')");
+  }
+  EXPECT_EQ(node->settled(900), 20) << "within less than the lock wait of a second";
+  sql("COMMIT", writer.get());
+  EXPECT_EQ(node->settled(), 40);
+  close(writer);
+}
+
 TEST_F(MysqlSequencer, AKilledConnectionLosesNothing) {
   auto node = started(all_);
   const std::string others =

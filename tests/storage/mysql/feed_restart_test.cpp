@@ -1,0 +1,138 @@
+// Run alone (see tests/CMakeLists.txt): the server is everybody's. It is killed, stopped and frozen while
+// nodes number what writers commit.
+
+#include <signal.h>
+
+#include <fstream>
+#include <thread>
+
+#include "tests/storage/mysql/sequencer_fixture.h"
+
+namespace syncline::storage::mysql {
+namespace {
+
+using namespace testing;
+
+class MysqlServerRestartFeed : public mysql_feed_test {
+ protected:
+  void SetUp() override {
+    mysql_feed_test::SetUp();
+    if (IsSkipped()) return;
+    sql("CREATE TABLE events (id BIGINT AUTO_INCREMENT PRIMARY KEY, v INT)");
+    all_.add(make_resource("events", "id:int64 v:int64", {"id"}));
+    migrated(all_);
+  }
+  static void tool(const std::string& what) {
+    const std::string command = "'" SYNCLINE_SOURCE_DIR "/tests/tools/mysql.sh' " + what + " '" +
+                                environment("SYNCLINE_TEST_MYSQL_FOLDER") + "' >/dev/null 2>&1";
+    ASSERT_EQ(std::system(command.c_str()), 0) << what;
+  }
+  static pid_t server_pid() {
+    std::ifstream file(environment("SYNCLINE_TEST_MYSQL_FOLDER") + "/mysqld.pid");
+    pid_t out = 0;
+    file >> out;
+    return out;
+  }
+  // Inserts one row after another and counts those that were acknowledged.
+  task<void> write() {
+    request_context context(on_);
+    std::unique_ptr<sql_connection> db;
+    while (!enough_) {
+      context.set_deadline(in_ms(2000));
+      if (db == nullptr || db->broken()) {
+        db.reset();
+        auto opening = native_connection::open(context, here());
+        auto made = co_await std::move(opening);
+        if (made) db = std::move(*made);
+        if (!made) static_cast<void>(co_await net::sleep_until(context, in_ms(20)));
+        continue;
+      }
+      auto inserting = mysql::run(context, *db, "INSERT INTO events (v) VALUES (1)");
+      const auto done = co_await std::move(inserting);
+      if (done) ++acknowledged_;
+      if (!done) db.reset();
+    }
+    --writing_;
+  }
+  void begin_writers() {
+    enough_ = false;
+    writing_ = 8;
+    net::testing::run_on(on_, [this] {
+      for (int i = 0; i < 8; ++i) net::spawn(on_, write());
+    });
+  }
+  void end_writers() {
+    enough_ = true;
+    EXPECT_TRUE(eventually([this] { return writing_ == 0; }));
+  }
+  void writes_go_on() {
+    const long before = acknowledged_;
+    EXPECT_TRUE(eventually([&] { return acknowledged_ > before + 50; }));
+  }
+  void reconnect() {
+    close(db_);
+    db_ = open_connection(here());
+  }
+  // Every row has its entry, was told of, and the feed is at its end.
+  void nothing_is_missed(feed_node& node) {
+    EXPECT_TRUE(eventually([&] { return node.settled(2000) >= 0; })) << node.trouble.text();
+    EXPECT_TRUE(node.made->healthy());
+    EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_pending"), "0");
+    EXPECT_EQ(
+        one_field("SELECT COUNT(*) FROM events AS e WHERE NOT EXISTS (SELECT 1 FROM syncline_feed AS f WHERE "
+                  "f.`key`=CAST(e.id AS CHAR))"),
+        "0");
+    EXPECT_GE(std::stol(one_field("SELECT COUNT(*) FROM events")), acknowledged_.load());
+    const lines heard = node.heard.keys();
+    const std::set<std::string> once(heard.begin(), heard.end());
+    if (node.heard.everything() == 0) {
+      for (const std::string& id : sql("SELECT id FROM events")) EXPECT_TRUE(once.contains(" " + id)) << id;
+    }
+    EXPECT_FALSE(node.heard.published_before());
+  }
+
+  catalog all_;
+  std::atomic<bool> enough_{false};
+  std::atomic<int> writing_{0};
+  std::atomic<long> acknowledged_{0};
+};
+
+TEST_F(MysqlServerRestartFeed, AKilledOrStoppedServerLosesNothing) {
+  mysql_options options;
+  options.feed_poll_ms = 2;
+  auto first = started(all_, options);
+  auto second = started(all_, options);
+  begin_writers();
+  for (const char* how : {"kill", "stop"}) {
+    writes_go_on();
+    tool(how);
+    EXPECT_TRUE(eventually([&] { return !first->made->healthy(); })) << how;
+    EXPECT_EQ(first->settled(), -1);
+    EXPECT_EQ(first->trouble.code, errc::down);
+    tool("start");
+    reconnect();
+    writes_go_on();
+  }
+  end_writers();
+  nothing_is_missed(*first);
+  nothing_is_missed(*second);
+}
+
+TEST_F(MysqlServerRestartFeed, AFrozenServerIsABoundedWait) {
+  auto node = started(all_);
+  begin_writers();
+  writes_go_on();
+  const pid_t server = server_pid();
+  ASSERT_GT(server, 1);
+  ASSERT_EQ(::kill(server, SIGSTOP), 0);
+  EXPECT_EQ(node->settled(300), -1);
+  EXPECT_EQ(node->trouble.code, errc::timed_out);
+  EXPECT_TRUE(eventually([&] { return !node->made->healthy(); })) << "after the deadline of a round, twice";
+  ASSERT_EQ(::kill(server, SIGCONT), 0);
+  writes_go_on();
+  end_writers();
+  nothing_is_missed(*node);
+}
+
+}  // namespace
+}  // namespace syncline::storage::mysql
