@@ -15,12 +15,9 @@ namespace {
 
 constexpr std::string_view kClockSql =
     "SELECT seq, horizon, server, @@server_uuid, (SELECT COALESCE(MAX(number),0) FROM syncline_generation), "
-    "(SELECT COALESCE(MAX(id),0) FROM syncline_pending) FROM syncline_clock WHERE id=1";
-
-struct pending_row {
-  std::uint64_t id = 0;
-  bool gone = false;
-};
+    "(SELECT COALESCE(MAX(id),0) FROM syncline_pending), (SELECT CAST(COALESCE(SUM(incarnation),0) AS "
+    "SIGNED) FROM "
+    "syncline_resource) FROM syncline_clock WHERE id=1";
 
 // What one round writes: the last row of each place, in id order.
 struct collapsed {
@@ -44,6 +41,7 @@ net::result<feed_clock> clock_of(const net::result<result_rows>& from) {
   out.server_is_now = row.text(3);
   out.generation = row.integer(4);
   out.pending_max = static_cast<std::uint64_t>(row.integer(5));
+  out.incarnations = row.integer(6);
   return out;
 }
 

@@ -80,6 +80,7 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   net::task<net::result<bool>> look();
   net::task<net::result<bool>> round();
   net::task<net::result<bool>> history_went_back(std::int64_t generation);
+  net::task<net::result<bool>> resources_changed(std::int64_t sum);
   void tell(std::int64_t seq, bool everything, const std::vector<feed_place>& others,
             const std::vector<feed_place>& entered);
   void append_items(const std::vector<feed_place>& places,
@@ -109,6 +110,7 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   std::vector<settle_ptr> waiting;
   std::int64_t told = 0;
   std::int64_t generation = 0;  // the newest that was seen
+  std::int64_t incarnations = -1;
   int failures = 0;
   bool stopping = false;
   feed_metrics metrics;
@@ -170,6 +172,23 @@ net::task<net::result<bool>> sequencer::state::history_went_back(std::int64_t ne
   co_return first->front().integer(0) < told;
 }
 
+// Whether a resource has started over, here or by the doing of another node; the new rows are published then.
+net::task<net::result<bool>> sequencer::state::resources_changed(std::int64_t sum) {
+  if (sum == incarnations) co_return false;
+  auto reading = resource_rows(context, *db, all);
+  net::result<std::vector<resource_row>> read = co_await std::move(reading);
+  if (!read) co_return read.error();
+  incarnations = sum;
+  const std::lock_guard lock(mutex);
+  const bool same = std::equal(read->begin(), read->end(), rows->begin(), rows->end(),
+                               [](const resource_row& a, const resource_row& b) {
+                                 return a.id == b.id && a.incarnation == b.incarnation;
+                               });
+  if (same) co_return false;
+  rows = std::make_shared<const std::vector<resource_row>>(std::move(*read));
+  co_return true;
+}
+
 // Nothing waits and, as far as we know, nothing is pending. True: a round is needed.
 net::task<net::result<bool>> sequencer::state::look() {
   auto looking = look_at_feed(context, *db);
@@ -179,11 +198,14 @@ net::task<net::result<bool>> sequencer::state::look() {
   auto asking = history_went_back(clock->generation);
   net::result<bool> back = co_await std::move(asking);
   if (!back) co_return back.error();
+  auto comparing = resources_changed(clock->incarnations);
+  net::result<bool> over = co_await std::move(comparing);
+  if (!over) co_return over.error();
   horizon.store(clock->horizon, std::memory_order_relaxed);
   drained_us.store(now_us(), std::memory_order_relaxed);
-  if (clock->seq == told && !*back) co_return false;
+  bool everything = *back || *over;
+  if (clock->seq == told && !everything) co_return false;
   std::vector<feed_place> others;
-  bool everything = *back;
   if (!everything && listened()) {
     auto reading = places_after(context, *db, told, kNoticeItemsMax);
     net::result<std::vector<feed_place>> read = co_await std::move(reading);
@@ -225,6 +247,9 @@ net::task<net::result<bool>> sequencer::state::round() {
     // The round is committed, so what cannot be asked counts as the worst.
     everything = everything || !back || *back;
   }
+  auto comparing = resources_changed(r.before.incarnations);
+  net::result<bool> over = co_await std::move(comparing);
+  everything = everything || !over || *over;
   horizon.store(r.before.horizon, std::memory_order_relaxed);
   if (r.seq != told || everything) tell(r.seq, everything, r.others, r.entered);
   for (std::size_t i = 0; i < joined; ++i)
@@ -405,14 +430,6 @@ std::int64_t sequencer::horizon() const noexcept {
 
 std::shared_ptr<const std::vector<resource_row>> sequencer::resources() const {
   return state_->known_rows();
-}
-
-void sequencer::replace_resources(std::vector<resource_row> rows) {
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->rows = std::make_shared<const std::vector<resource_row>>(std::move(rows));
-  }
-  state_->tell(state_->told, true, {}, {});
 }
 
 bool sequencer::healthy() const noexcept {

@@ -60,10 +60,8 @@ class sequencer {
 
   [[nodiscard]] std::int64_t watermark() const noexcept;  // published
   [[nodiscard]] std::int64_t horizon() const noexcept;
-  [[nodiscard]] std::shared_ptr<const std::vector<resource_row>> resources() const;  // by ordinal
-  // Resources have started over (schema_watch.h): the new rows are published, and the listener is told to
-  // forget all it knows. On the core of the rounds.
-  void replace_resources(std::vector<resource_row> rows);
+  [[nodiscard]] std::shared_ptr<const std::vector<resource_row>> resources()
+      const;  // by ordinal; new when one started over
   [[nodiscard]] bool healthy() const noexcept;
   [[nodiscard]] std::string trouble() const;
 

@@ -1,0 +1,238 @@
+// What keeps the feed true: the schema watch, the purge, check-feed, introspection.
+
+#include "storage/mysql/schema_watch.h"
+#include "storage/mysql/server_error.h"
+#include "tests/storage/mysql/sequencer_fixture.h"
+
+namespace syncline::storage::mysql {
+namespace {
+
+using namespace testing;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class MysqlFeedUpkeep : public mysql_feed_test {
+ protected:
+  void SetUp() override {
+    mysql_feed_test::SetUp();
+    if (IsSkipped()) return;
+    sql("CREATE TABLE notes (id BIGINT PRIMARY KEY, owner INT, body VARCHAR(100), deleted TINYINT(1) NOT "
+        "NULL DEFAULT 0, KEY "
+        "(owner))");
+    all_.add(make_resource("notes", "id:int64 owner:int64 body", {"id"}, {{"user", "owner"}}, "NOT deleted"));
+    migrated(all_);
+  }
+  std::uint64_t purged(std::int64_t older_than_s, std::uint32_t limit = 100) {
+    const auto out = get<std::uint64_t>(
+        [&](request_context& context) { return purge_tombstones(context, *db_, all_, older_than_s, limit); });
+    EXPECT_TRUE(out.has_value()) << out.error().text();
+    return out ? *out : 0;
+  }
+  check_report checked(bool repair = false) {
+    const auto out =
+        get<check_report>([&](request_context& context) { return check_feed(context, *db_, all_, repair); });
+    EXPECT_TRUE(out.has_value()) << out.error().text();
+    return out ? *out : check_report{};
+  }
+  std::string horizon() { return one_field("SELECT horizon FROM syncline_clock"); }
+  catalog all_;
+};
+
+TEST_F(MysqlFeedUpkeep, OldTombstonesGoAndTheHorizonMoves) {
+  auto node = started(all_);
+  sql("INSERT INTO notes VALUES (1,7,'a',0),(2,7,'b',0),(3,7,'c',0)");
+  node->settled();
+  sql("DELETE FROM notes WHERE id=2");
+  sql("UPDATE notes SET deleted=1 WHERE id=3");
+  EXPECT_EQ(node->settled(), 5);
+  EXPECT_EQ(purged(3600), 0U);
+  EXPECT_EQ(horizon(), "0");
+  EXPECT_EQ(purged(0), 2U);
+  EXPECT_EQ(horizon(), "5");
+  EXPECT_EQ(feed(), lines{"notes [user:7] 1"}) << "it was only possibly gone";
+  EXPECT_EQ(purged(0), 0U);
+  EXPECT_EQ(clock_seq(), 5);
+  EXPECT_TRUE(eventually([&] { return node->made->horizon() == 5; }));
+}
+
+TEST_F(MysqlFeedUpkeep, ThePurgeIsBounded) {
+  auto node = started(all_);
+  sql("INSERT INTO notes VALUES (1,7,'a',0),(2,7,'b',0),(3,7,'c',0)");
+  sql("DELETE FROM notes");
+  node->settled();
+  EXPECT_EQ(purged(0, 2), 2U);
+  EXPECT_EQ(purged(0, 2), 1U);
+}
+
+TEST_F(MysqlFeedUpkeep, WhatIsMissingOrWrongIsFoundAndRepaired) {
+  auto node = started(all_);
+  sql("INSERT INTO notes VALUES (1,7,'a',0),(2,7,'b',0),(3,NULL,'c',0),(4,7,'d',1)");
+  node->settled();
+  EXPECT_TRUE(checked().clean());
+  EXPECT_EQ(checked().rows_checked, 3U);
+  sql("DELETE FROM syncline_feed WHERE `key`='1'");
+  sql("UPDATE syncline_feed SET gone_at=NULL WHERE `key`='4'");
+  sql("INSERT INTO syncline_feed VALUES (999,'','x',1000,NULL),(1,'user:7','nonsense',1001,NULL)");
+  sql("UPDATE syncline_clock SET seq=1001");
+  const check_report found = checked();
+  EXPECT_EQ(found.missing_entries, 1U);
+  EXPECT_EQ(found.wrong_hints, 2U);
+  EXPECT_EQ(found.unknown_resources, 1U);
+  EXPECT_EQ(found.examples.size(), 4U);
+  checked(true);
+  EXPECT_TRUE(checked().clean());
+  EXPECT_GT(clock_seq(), 1001);
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_feed WHERE `key`='1' AND seq>1001"), "1");
+  EXPECT_TRUE(eventually([&] { return node->made->watermark() == clock_seq(); }));
+}
+
+TEST_F(MysqlFeedUpkeep, WhatIsPendingIsNoFault) {
+  sql("INSERT INTO notes VALUES (1,7,'a',0)");
+  EXPECT_TRUE(checked().clean());
+  auto node = started(all_);
+  node->settled();
+  node.reset();
+  sql("DELETE FROM notes");
+  EXPECT_TRUE(checked().clean());
+}
+
+TEST_F(MysqlFeedUpkeep, TheWatchStartsASwappedTableOverOnEveryNode) {
+  mysql_options options;
+  options.schema_check_s = 1;
+  auto node = started(all_, options);
+  auto other = started(all_, options);
+  sql("INSERT INTO notes VALUES (1,7,'a',0),(2,7,'b',0)");
+  node->settled();
+  schema_watch watch(node->core, options, all_, [&](request_context& context) {
+    return native_connection::open(context, node->session_of_node);
+  });
+  watch.start();
+  EXPECT_TRUE(eventually([&] { return watch.checks() > 0; }));
+  EXPECT_EQ(watch.trouble(), "");
+  const std::int64_t incarnation = node->made->resources()->at(0).incarnation;
+  EXPECT_EQ(node->heard.everything(), 0);
+  // As an online schema change ends: rows written in between are in no feed.
+  sql("CREATE TABLE notes_new LIKE notes");
+  sql("INSERT INTO notes_new VALUES (1,7,'a',0),(3,8,'c',0)");
+  sql("RENAME TABLE notes TO notes_old, notes_new TO notes");
+  for (feed_node* each : {node.get(), other.get()}) {
+    EXPECT_TRUE(eventually([&] { return each->made->resources()->at(0).incarnation == incarnation + 1; }));
+    EXPECT_TRUE(eventually([&] { return each->heard.everything() == 1; }));
+  }
+  EXPECT_TRUE(eventually([&] { return missing(all_).empty(); }));
+  EXPECT_TRUE(checked().clean());
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_feed WHERE `key`='2' AND gone_at IS NOT NULL"), "1");
+  sql("INSERT INTO notes VALUES (5,7,'e',0)");
+  EXPECT_GT(node->settled(), 3);
+  watch.stop();
+}
+
+TEST_F(MysqlFeedUpkeep, TheWatchLeavesAnotherDeclarationAlone) {
+  catalog newer;
+  newer.add(make_resource("notes", "id:int64 body", {"id"}));
+  migrated(newer);
+  const auto found =
+      get<schema_findings>([&](request_context& context) { return check_schema(context, *db_, all_); });
+  ASSERT_TRUE(found.has_value()) << found.error().text();
+  EXPECT_THAT(found->restarted, IsEmpty());
+  ASSERT_EQ(found->troubles.size(), 1U);
+  EXPECT_THAT(found->troubles[0], HasSubstr("another declaration"));
+  EXPECT_EQ(missing(newer), lines{});
+}
+
+// New triggers are made before the old ones are dropped, so no write falls between them.
+TEST_F(MysqlFeedUpkeep, ReplacingTriggersLosesNoWrite) {
+  std::atomic<bool> enough{false};
+  std::atomic<int> written{0};
+  net::core writer_core(7, false);
+  writer_core.start();
+  std::future<void> writing = net::testing::start_task(writer_core, [&]() -> task<void> {
+    request_context context(writer_core);
+    auto opening = native_connection::open(context, here());
+    auto db = co_await std::move(opening);
+    EXPECT_TRUE(db.has_value());
+    while (!enough) {
+      auto inserting = mysql::run(
+          context, **db, "INSERT INTO notes VALUES (" + std::to_string(1000 + written) + ",7,'x',0)");
+      auto inserted = co_await std::move(inserting);
+      EXPECT_TRUE(inserted.has_value()) << inserted.error().text();
+      ++written;
+    }
+  });
+  catalog longer;
+  longer.add(make_resource("notes", "id:int64 owner:int64 body deleted:boolean", {"id"}, {{"user", "owner"}},
+                           "NOT deleted"));
+  for (int i = 0; i < 4; ++i) migrated(i % 2 == 0 ? longer : all_);
+  enough = true;
+  writing.get();
+  writer_core.stop();
+  writer_core.join();
+  EXPECT_GT(written, 0);
+  // Each insert is in the pending table or was numbered as an existing row; with a gap some are in neither.
+  EXPECT_EQ(
+      one_field(
+          "SELECT COUNT(*) FROM notes AS n WHERE id>=1000 AND NOT EXISTS (SELECT 1 FROM syncline_pending "
+          "AS p WHERE p.`key`=CAST(n.id AS CHAR))"),
+      "0");
+}
+
+// A server whose binary log is on refuses CREATE TRIGGER to accounts without SUPER.
+class refusing_triggers final : public sql_connection {
+ public:
+  explicit refusing_triggers(sql_connection& to) : to_(to) {}
+  task<net::result<result_rows>> sql(request_context& context, std::string_view text) override {
+    if (text.starts_with("CREATE TRIGGER")) return refused();
+    return to_.sql(context, text);
+  }
+  task<net::result<result_rows>> execute(request_context& context, std::string_view text,
+                                         std::span<const argument> with) override {
+    return to_.execute(context, text, with);
+  }
+  task<net::result<statement_notes>> read(request_context& context, std::string_view text,
+                                          std::span<const argument> with, row_sink& into) override {
+    return to_.read(context, text, with, into);
+  }
+  task<net::result<void>> reset(request_context& context) override { return to_.reset(context); }
+  [[nodiscard]] bool broken() const noexcept override { return to_.broken(); }
+
+ private:
+  static task<net::result<result_rows>> refused() {
+    co_return server_error(1419, "HY000",
+                           "You do not have the SUPER privilege and binary logging is enabled");
+  }
+  sql_connection& to_;
+};
+
+TEST_F(MysqlFeedUpkeep, BinaryLoggingWithoutTheRightSaysWhatToDo) {
+  sql("CREATE TABLE more (id INT PRIMARY KEY)");
+  catalog wider;
+  wider.add(make_resource("more", "id:int64", {"id"}));
+  refusing_triggers refusing(*db_);
+  const auto report = get<migrate_report>(
+      [&](request_context& context) { return migrate(context, refusing, wider, false, {}); });
+  ASSERT_FALSE(report.has_value());
+  EXPECT_EQ(report.error().code, errc::unsupported);
+  EXPECT_THAT(report.error().text(), HasSubstr("log_bin_trust_function_creators"));
+  migrated(wider);
+}
+
+TEST_F(MysqlFeedUpkeep, IntrospectionPrintsWhatFits) {
+  sql("CREATE TABLE users (id INT PRIMARY KEY, `na\"me` VARCHAR(9), born DATE, score DECIMAL(5,2), ok "
+      "TINYINT(1), pic BLOB, "
+      "prefs JSON, at DATETIME(3), where_ POINT)");
+  sql("CREATE TABLE posts (id BIGINT PRIMARY KEY, author INT, FOREIGN KEY (author) REFERENCES users (id))");
+  sql("CREATE TABLE log (line TEXT)");
+  sql("CREATE VIEW v AS SELECT id FROM users");
+  const auto text = get<std::string>([&](request_context& context) { return introspect(context, *db_); });
+  ASSERT_TRUE(text.has_value()) << text.error().text();
+  for (const char* part :
+       {"\"users\": {", "\"na\\\"me\": \"string\"", "\"born\": \"date\"", "\"score\": \"decimal\"",
+        "\"ok\": \"boolean\"", "\"pic\": \"bytes\"", "\"prefs\": \"json\"", "\"at\": \"timestamp\"",
+        "// \"where_\" is left out", "// table \"log\" is left out", "\"author\" refers to \"users\"",
+        "\"view\": true", "\"key\": \"id\""})
+    EXPECT_THAT(*text, HasSubstr(part));
+  EXPECT_THAT(*text, ::testing::Not(HasSubstr("syncline_")));
+}
+
+}  // namespace
+}  // namespace syncline::storage::mysql
