@@ -33,14 +33,44 @@ void pool_node::attach(unsigned id, pool_waker* waker) {
   cores_[id].waker = waker;
 }
 
+bool pool_node::owed_to_another(unsigned id, work_class work) const noexcept {
+  if (claims_.load(std::memory_order_relaxed) == 0) return false;
+  for (const place& each : cores_)
+    if (&each != &cores_[id] && each.claims[static_cast<std::size_t>(work)] &&
+        each.in_use < cores_[id].in_use)
+      return true;
+  return false;
+}
+
+void pool_node::claim(place& core, work_class work, bool value) noexcept {
+  bool& mine = core.claims[static_cast<std::size_t>(work)];
+  if (mine == value) return;
+  mine = value;
+  claims_.fetch_add(value ? 1U : ~0U, std::memory_order_relaxed);
+}
+
 bool pool_node::use(unsigned id, work_class work) {
   const std::lock_guard lock(mutex_);
-  if (!classes_.use(work)) {
+  if (owed_to_another(id, work) || !classes_.use(work)) {
     cores_[id].wants_room = true;
+    claim(cores_[id], work, true);
     return false;
   }
+  claim(cores_[id], work, false);
   ++cores_[id].in_use;
   return true;
+}
+
+bool pool_node::must_make_room(unsigned id, work_class work) {
+  if (claims_.load(std::memory_order_relaxed) == 0) return false;
+  const std::lock_guard lock(mutex_);
+  return owed_to_another(id, work);
+}
+
+void pool_node::wants_no_room(unsigned id, work_class work) {
+  if (claims_.load(std::memory_order_relaxed) == 0) return;
+  const std::lock_guard lock(mutex_);
+  claim(cores_[id], work, false);
 }
 
 bool pool_node::end_use(unsigned id, work_class work) {
@@ -289,6 +319,7 @@ void pool_node::wants_nothing(unsigned id) {
     const std::lock_guard lock(mutex_);
     place& mine = cores_[id];
     mine.wants_permit = mine.wants_connect = mine.wants_room = false;
+    for (std::size_t i = 0; i < kWorkClasses; ++i) claim(mine, static_cast<work_class>(i), false);
     if (mine.donor >= 0) {
       place& from = cores_[static_cast<std::size_t>(std::exchange(mine.donor, -1))];
       set_owes(from, from.owes - 1);

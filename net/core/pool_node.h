@@ -49,6 +49,11 @@ class pool_node {
 
   // Classes. When use() says no the core is woken as soon as that may have changed.
   [[nodiscard]] bool use(unsigned id, work_class work);
+  // Another core that uses fewer connections than this one waits for room of the class: nobody new joins a
+  // shared connection here until one was given up. Else a core that is never idle would keep them for ever.
+  [[nodiscard]] bool must_make_room(unsigned id, work_class work);
+  // Nobody of this class waits here any more.
+  void wants_no_room(unsigned id, work_class work);
   // True: some core waits for room. The caller serves its own waiters first and then calls pass_on().
   [[nodiscard]] bool end_use(unsigned id, work_class work);
   void pass_on();
@@ -103,6 +108,7 @@ class pool_node {
     bool wants_permit = false;
     bool wants_connect = false;
     bool wants_room = false;
+    std::array<bool, kWorkClasses> claims{};  // room that it was refused and has not had since
     bool lend = false;
     int donor = -1;                          // the core that owes us one
     std::uint64_t ticket = 0;                // order of wanting a permit
@@ -116,6 +122,8 @@ class pool_node {
   void permit_came_back(unsigned from, wake_list& wake);
   void promise_to_next(wake_list& wake);
   void connect_ended(unsigned id, wake_list& wake);
+  [[nodiscard]] bool owed_to_another(unsigned id, work_class work) const noexcept;
+  void claim(place& core, work_class work, bool value) noexcept;
   void set_owes(place& core, std::uint32_t value) noexcept;
   [[nodiscard]] std::uint32_t unpromised() const noexcept;
   static void wake_all(const wake_list& wake) noexcept;
@@ -126,6 +134,7 @@ class pool_node {
   pool_classes classes_;
   pool_breaker breaker_;
   std::atomic<bool> down_{false};
+  std::atomic<std::uint32_t> claims_{0};  // of all cores and classes
   std::uint32_t held_ = 0;
   std::uint32_t promised_ = 0;
   std::uint32_t connecting_ = 0;

@@ -174,6 +174,7 @@ pool_slot* pool_state::take_idle(steady_time now) {
 
 // The shared connection of this class with the fewest users.
 pool_slot* pool_state::join(const pool_waiter& waiter) {
+  if (node_.must_make_room(id_, waiter.work)) return nullptr;
   pool_slot* best = nullptr;
   for (const auto& each : slots_) {
     if (each->is != condition::busy || !each->shared || each->work != waiter.work || each->broken) continue;
@@ -409,6 +410,10 @@ void pool_state::abandoned(pool_slot& slot) noexcept {
 void pool_state::settle(steady_time now) {
   if (queue_.waiting() != 0) grow(now);
   if (queue_.waiting() == 0 && std::exchange(wanting_, false)) node_.wants_nothing(id_);
+  for (std::size_t i = 0; wanting_ && i < kWorkClasses; ++i) {
+    const auto work = static_cast<work_class>(i);
+    if (queue_.waiting(work) == 0) node_.wants_no_room(id_, work);
+  }
   if (std::exchange(pass_on_, false)) node_.pass_on();
   show();
 }

@@ -20,6 +20,7 @@
 #include <fmt/format.h>
 
 #include "net/core/core.h"
+#include "net/core/event.h"
 #include "storage/mysql/blocking_run.h"
 #include "storage/mysql/literal.h"
 #include "storage/mysql/mysql_store.h"
@@ -65,6 +66,9 @@ class world {
     options_.primary.user = environment("SYNCLINE_TEST_MYSQL_USER");
     options_.primary.password = environment("SYNCLINE_TEST_MYSQL_PASSWORD");
     options_.migrate_on_start = true;
+    // Set it to see uploads that do not wait for the feed.
+    if (const char* const ahead = std::getenv("BULK_AHEAD_ROWS"))
+      options_.bulk_ahead_rows = static_cast<std::uint32_t>(std::atoi(ahead));
     schema_ = "syncline_store_bench_" + std::to_string(::getpid());
     sql("CREATE DATABASE " + schema_);
     options_.primary.schema = schema_;
@@ -246,6 +250,7 @@ net::task<void> read_some(world& in, net::core& on, std::atomic<int>& left, std:
     const auto made = co_await std::move(reading);
     if (made && made->slices.size() == 1 && made->slices[0].found) continue;
     if (fault++ == 0) fmt::print(stderr, "{}\n", made ? "not found" : made.error().text());
+    co_await net::yield_core();
   }
 }
 

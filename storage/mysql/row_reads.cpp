@@ -80,14 +80,12 @@ class statement_train {
 // Rows found by their key, in any order.
 class keyed_rows final : public row_sink {
  public:
-  keyed_rows(const row_select& select, rows& out, bool only) : maker_(select), out_(out), only_(only) {}
+  keyed_rows(const row_select& select, rows& out) : maker_(select), out_(out) {}
   void expect(std::string_view key) { places_.try_emplace(key, std::nullopt); }
   net::result<bool> row(const std::vector<column>& columns, const row_fields& fields) override {
     auto at = maker_.append(columns, fields, out_.bytes);
-    if (!at) {
-      if (!only_ && leave_out(at.error())) return true;
-      return at.error();
-    }
+    if (!at && leave_out(at.error())) return true;
+    if (!at) return at.error();
     const row_slice made = slice_of(*at, 0);
     // MySQL found it by the collation of its column; it may be another one.
     if (const auto found = places_.find(out_.key(made)); found != places_.end()) found->second = made;
@@ -103,7 +101,6 @@ class keyed_rows final : public row_sink {
  private:
   row_maker maker_;
   rows& out_;
-  bool only_;
   std::unordered_map<std::string_view, std::optional<row_slice>> places_;
 };
 
@@ -212,7 +209,7 @@ net::task<net::result<rows>> read_by_key(net::request_context& context, sql_conn
   rows out;
   if (keys.empty()) co_return out;
   const row_select select(plan.of(), what);
-  keyed_rows into(select, out, keys.size() == 1);
+  keyed_rows into(select, out);
   text_arena arena;
   std::vector<cell> wanted;
   for (const std::string& key : keys) {

@@ -3,8 +3,7 @@
 // Each call sends all it needs at once and reads the answers as they come, so it may share its connection
 // with others. Not for the feed (page_reader.h). Thread: the core of the connection. Bound: `limit` rows,
 // kAnswerBytesMax of a list; a list that is cut says `more`. Failure: result<>; errc::invalid for a key or
-// scope that does not fit the declaration. A row that does not is left out, logged and counted; errc::
-// schema_mismatch when it is the only one asked for.
+// scope that does not fit the declaration. A row that does not is left out, logged and counted.
 //
 // Lifetime: the arguments outlive the task. `clock`: where it is to be read as well, or null. rows.position
 // is left to the caller: rows of several statements are no snapshot, each is at least as new as what was

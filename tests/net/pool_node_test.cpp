@@ -140,6 +140,35 @@ TEST(PoolNode, RoomInAClassWakesTheCoreThatWaitsForIt) {
   pool.release(waits, false, 1);
 }
 
+TEST(PoolNode, ACoreWhoseSharedConnectionsAreNeverIdleMakesRoomForAnother) {
+  pool_options options = with_connections(10);
+  options.reserved_percent = {0, 20, 20, 20, 20};  // leaves two for interactive work
+  pool_by_hand pool(options, 2);
+  pool.warm(2, 0);
+  pool.warm(2, 1);
+  const auto shared = [&](unsigned at) -> pool_waiter& {
+    return pool.ask(at, work_class::interactive, lease_kind::shared);
+  };
+  pool_waiter& one = shared(0);
+  pool_waiter& two = shared(0);
+  pool_waiter& joined = shared(0);
+  ASSERT_NE(joined.granted, nullptr);
+  pool_waiter& other = shared(1);
+  ASSERT_EQ(other.granted, nullptr) << "the class has what it may have";
+  pool_waiter& late = shared(0);
+  EXPECT_EQ(late.granted, nullptr) << "a connection that is joined again and again is never given up";
+  pool.release(two, false, 0);
+  pool.deliver_wakes();
+  pool.release(one, false, 0);
+  pool.deliver_wakes();
+  pool.release(joined, false, 0);
+  pool.deliver_wakes();
+  ASSERT_NE(other.granted, nullptr);
+  ASSERT_NE(late.granted, nullptr) << "the other one is its own again";
+  pool.release(other, false, 1);
+  pool.release(late, false, 0);
+}
+
 TEST(PoolNode, WhoWaitsForAPermitLearnsThatTheServerIsDown) {
   pool_by_hand pool(with_connections(1), 2);
   pool_waiter& connects = pool.ask(0);
