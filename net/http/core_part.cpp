@@ -12,8 +12,6 @@
 #include <cstring>
 #include <random>
 
-#include <boost/asio/post.hpp>
-
 #include "net/http/connection.h"
 #include "perf/log.h"
 
@@ -50,7 +48,7 @@ core_part::core_part(core& on, std::shared_ptr<server_shared> server, int listen
       now_(std::chrono::steady_clock::now()),
       routes_(server_->options.metrics_label),
       shared_(new_workspace()),
-      hosted_(on, poll_, [this] { forget(false); }),
+      hosted_(on, [this] { forget(false); }),
       accept_pause_(
           [](void* owner) noexcept {
             auto& self = *static_cast<core_part*>(owner);
@@ -71,18 +69,8 @@ core_part::~core_part() {
 }
 
 void core_part::start() {
-  hosted_.start(weak_from_this());
-  poll_.start(
-      on_.io(), shared_from_this(),
-      [this] {
-        hosted_.begin_batch(refresh());
-        handshakes_ = 0;
-      },
-      [this] {
-        hosted_.end_batch();
-        sweep();
-      });
-  if (!poll_.add(listening_, *this))
+  on_.poll().join(*this, shared_from_this());
+  if (!on_.poll().add(listening_, *this))
     perf::log_error("a listening socket could not be watched", {{"errno", errno}});
 }
 
@@ -92,7 +80,7 @@ void core_part::stop_accepting() {
   accept_some();  // what the kernel has accepted for us would be reset
   accepting_ = false;
   accept_pause_.disarm();
-  poll_.remove(listening_);
+  on_.poll().remove(listening_);
   ::close(listening_);
   listening_ = -1;
 }
@@ -118,8 +106,8 @@ void core_part::close_all() {
 }
 
 void core_part::stop() {
-  poll_.stop();
   sweep();
+  on_.poll().leave(*this);  // this object may be gone
 }
 
 void core_part::make_request_id(std::string& out) {
@@ -222,7 +210,7 @@ void core_part::welcome(int descriptor, std::string_view peer) noexcept {
   made->next_ = connections_;
   if (connections_ != nullptr) connections_->previous_ = made;
   connections_ = made;
-  if (!poll_.add(descriptor, *made)) made->abort();
+  if (!on_.poll().add(descriptor, *made)) made->abort();
 }
 
 void core_part::forget(bool refused) noexcept {
@@ -267,22 +255,28 @@ void core_part::sweep() noexcept {
 
 void core_part::run_later(connection& c) {
   yielded_.push_back(&c);
-  if (yield_posted_) return;
-  yield_posted_ = true;
-  boost::asio::post(on_.io(), [self = shared_from_this()] { self->run_yielded(); });
+  on_.poll().again();
+}
+
+void core_part::begin_batch(steady_time now) noexcept {
+  now_ = now;
+  handshakes_ = 0;
+  hosted_.begin_batch(now);
+  if (!yielded_.empty()) run_yielded();
+}
+
+void core_part::end_batch() noexcept {
+  hosted_.end_batch();
+  sweep();
 }
 
 void core_part::run_yielded() noexcept {
-  yield_posted_ = false;
-  handshakes_ = 0;
-  refresh();
   std::vector<connection*> turn;
   turn.swap(yielded_);
   for (connection* each : turn) {
     each->yielded_ = false;
     each->drive();
   }
-  sweep();
 }
 
 }  // namespace syncline::net::http

@@ -45,7 +45,9 @@ struct server_shared {
   std::condition_variable ended;  // the last connection is gone
 };
 
-class core_part final : public std::enable_shared_from_this<core_part>, private poll_target {
+class core_part final : public std::enable_shared_from_this<core_part>,
+                        private poll_target,
+                        private batch_part {
  public:
   core_part(core& on, std::shared_ptr<server_shared> server, int listening,
             std::shared_ptr<const tls_context> tls);
@@ -77,7 +79,7 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   [[nodiscard]] std::unique_ptr<workspace> take_shared();
   void give_back(std::unique_ptr<workspace> unused) noexcept;
 
-  void unwatch(int descriptor) noexcept { poll_.remove(descriptor); }  // before it is closed
+  void unwatch(int descriptor) noexcept { on_.poll().remove(descriptor); }  // before it is closed
   void run_later(connection& c);  // advance() again after others had their turn
   // One more step of a handshake in this turn?
   [[nodiscard]] bool may_shake_hands() noexcept {
@@ -95,6 +97,8 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   static constexpr unsigned kHandshakesPerTurn = 4;
 
   void on_events(std::uint32_t events) noexcept override;  // of the listening socket
+  void begin_batch(steady_time now) noexcept override;
+  void end_batch() noexcept override;
   void accept_some() noexcept;
   void welcome(int descriptor, std::string_view peer) noexcept;
   void forget(bool refused) noexcept;
@@ -108,7 +112,6 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   const std::shared_ptr<server_shared> server_;
   int listening_;
   std::shared_ptr<const tls_context> tls_;  // null: plain
-  poller poll_;
   steady_time now_;
   standard_headers standard_;
   route_metrics routes_;
@@ -123,7 +126,6 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   std::uint32_t id_prefix_;
   std::uint64_t id_next_ = 0;
   unsigned handshakes_ = 0;  // steps since the turn began
-  bool yield_posted_ = false;
   bool accepting_ = true;
 };
 

@@ -118,7 +118,7 @@ TEST(Core, ExceptionsOfMessagesTasksAndHandlersAreCountedAndTheCoreGoesOn) {
     throw std::runtime_error("a task");
   };
   spawn(on, throws());
-  asio::post(on.io(), [] { throw 42; });
+  on.post([&on] { asio::post(on.io(), [] { throw 42; }); });
   EXPECT_TRUE(eventually([&] { return uncaught(7) == before + 3 && on.tasks_in_flight() == 0; }));
   run_on(on, [] {});
 }
