@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 
 #include <cassert>
 #include <string>
@@ -119,6 +120,12 @@ void core::start() {
   assert(!loop_->thread.joinable());
   loop_->thread = std::thread([this] {
     pthread_setname_np(pthread_self(), ("core-" + std::to_string(id_)).c_str());
+    // sendfile has no MSG_NOSIGNAL: a peer that is gone is an error of its write, whatever the process does
+    // with the signal.
+    sigset_t broken_pipe;
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
     if (pin_) pin_to(id_);
     current_core = this;
     loop_->run();
