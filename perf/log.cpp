@@ -282,6 +282,9 @@ class drainer {
 
 void drain_until_stopped(log_state& s) {
   ::pthread_setname_np(::pthread_self(), "log");
+  // jemalloc 5.3 makes a thread's arena at its first allocation and crashes when the kernel has no memory for
+  // it (seen under RLIMIT_AS), so that is to be now and not when memory is short.
+  dropped_counter().add(0);
   drainer d;
   std::int64_t last_round_ns = steady_ns();
   std::unique_lock hold(s.drain_lock);

@@ -189,6 +189,7 @@ void core::loop::run_ready() {
 }
 
 void core::loop::run() {
+  messages.add(0);  // see perf/log.cpp: the first allocation of a thread must not meet a lack of memory
   boost::asio::post(ready, [this] { run_ready(); });
   while (!stopping) {
     try {
