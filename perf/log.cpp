@@ -416,6 +416,14 @@ void log_set_level(log_level level) noexcept {
                       std::memory_order_relaxed);
 }
 
+void log_prepare_thread() noexcept {
+  try {
+    static_cast<void>(own_ring());
+  } catch (...) {
+    // Then the first line tries again.
+  }
+}
+
 void log_access(const access_entry& entry) noexcept {
   try {
     log_ring* const ring = own_ring();

@@ -40,6 +40,10 @@ struct log_field_header {
   std::uint32_t value_bytes = 0;  // before cutting
 };
 
+// Gives the calling thread its ring now. Without it the first line of a thread needs memory for one, and a
+// line that says there is none would be lost.
+void log_prepare_thread() noexcept;
+
 class log_ring {
  public:
   log_ring() : bytes_(new char[kRingBytes]) {}  // not zeroed: a thread that logs little touches little memory

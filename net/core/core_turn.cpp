@@ -13,6 +13,7 @@
 #include <boost/asio/post.hpp>
 
 #include "net/core/core_loop.h"
+#include "perf/log_ring.h"
 
 namespace syncline::net {
 
@@ -189,7 +190,9 @@ void core::loop::run_ready() {
 }
 
 void core::loop::run() {
-  messages.add(0);  // see perf/log.cpp: the first allocation of a thread must not meet a lack of memory
+  // Before memory can be short: what says that it is, and the thread's first allocation (see perf/log.cpp).
+  perf::log_prepare_thread();
+  messages.add(0);
   boost::asio::post(ready, [this] { run_ready(); });
   while (!stopping) {
     try {
