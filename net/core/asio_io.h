@@ -5,8 +5,10 @@
 // descriptor left.
 //
 // Invariants
-//  1. poll() is called when the descriptor is ready, and after each task, message or timer of the core: what
-//  they cancelled, closed or found done at once waits in Asio's queue, which no descriptor tells of.
+//  1. poll() runs handlers when the descriptor is ready, and after each task, message or timer of the core:
+//  what they cancelled, closed or found done at once waits in Asio's queue, which no descriptor tells of.
+//  2. due() is called when a task is put into the core's queue, and the task runs before the second turn from
+//  then: so it is good for two turns.
 #pragma once
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -27,11 +29,11 @@ class asio_io final : private poll_target {
  public:
   explicit asio_io(poller& poll);
   [[nodiscard]] boost::asio::io_context& context() noexcept { return context_; }
-  void due() noexcept { due_ = true; }
-  // Runs what is ready, if there may be anything. Handlers may throw.
+  void due() noexcept { due_turns_ = 2; }
+  // At each turn of the core: runs what is ready, if there may be anything. Handlers may throw.
   void poll() {
-    if (!due_) return;
-    due_ = false;
+    if (due_turns_ == 0) return;
+    --due_turns_;
     context_.poll();
   }
   void destroy_pending() {
@@ -40,11 +42,11 @@ class asio_io final : private poll_target {
   }
 
  private:
-  void on_events(std::uint32_t) noexcept override { due_ = true; }
+  void on_events(std::uint32_t) noexcept override { due(); }
 
   loop_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  bool due_ = true;
+  int due_turns_ = 2;
 };
 
 }  // namespace syncline::net

@@ -13,6 +13,8 @@
 #include <gtest/gtest.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -173,6 +175,32 @@ TEST(Core, AsiosTimersAndSocketsWakeASleepingCore) {
   std::atomic<int> seen{0};
   spawn(on, waits_for_asio(on, seen));
   EXPECT_TRUE(eventually([&] { return seen.load() == 101 && on.tasks_in_flight() == 0; }));
+}
+
+// Asio puts an operation that is done at once into its queue, of which no descriptor tells.
+task<void> finds_all_done_at_once(core& on, std::atomic<int>& seen) {
+  using stream = asio::basic_stream_socket<asio::local::stream_protocol, executor>;
+  stream a(on.io().get_executor()), b(on.io().get_executor());
+  asio::local::connect_pair(a, b);
+  std::array<char, 1> byte{'x'};
+  for (int i = 0; i < 300; ++i) {
+    for (int yields = i % 4; yields > 0; --yields) co_await yield_core();
+    static_cast<void>(co_await a.async_write_some(asio::buffer(byte), kTuple));
+    for (int yields = i / 4 % 4; yields > 0; --yields) co_await yield_core();
+    static_cast<void>(co_await b.async_read_some(asio::buffer(byte), kTuple));
+    seen.fetch_add(1);
+  }
+}
+
+TEST(Core, WhatATaskFindsDoneAtOnceInAsioIsTold) {
+  core on(0, false);
+  on.start();
+  for (int tasks = 1; tasks <= 3; ++tasks) {
+    std::atomic<int> seen{0};
+    for (int i = 0; i < tasks; ++i) spawn(on, finds_all_done_at_once(on, seen));
+    EXPECT_TRUE(eventually([&] { return seen.load() == 300 * tasks && on.tasks_in_flight() == 0; }))
+        << seen.load();
+  }
 }
 
 TEST(Core, WhatAMessageOrATimerCancelsInAsioIsTold) {
