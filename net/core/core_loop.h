@@ -88,6 +88,9 @@ struct core::loop {
   awakened wake_target;
   alarmed alarm_target;
   loop_context ready{1};
+  // A handler that a turn runs by poll_one() may be the last one that Asio has counted: without this the
+  // context would stop.
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> ready_work{ready.get_executor()};
   std::optional<asio_io> asio;
   std::thread thread;
   perf::counter messages;

@@ -196,6 +196,7 @@ void core::loop::run() {
   boost::asio::post(ready, [this] { run_ready(); });
   while (!stopping) {
     try {
+      ready.restart();  // it never stops before we do; if it did, the core would be lost
       ready.run();
     } catch (...) {
       note_uncaught(self, "handler");
@@ -210,6 +211,7 @@ void core::loop::end() noexcept {
     const std::unique_ptr<core_message> message(std::exchange(left, left->next));
   }
   while (waiters != nullptr) waiters->abandon(*waiters);
+  ready_work.reset();
   // Twice: what one holds may, on its way out, post to the other.
   for (int i = 0; i < 2; ++i) {
     ready.destroy_pending();

@@ -177,6 +177,25 @@ TEST(Core, AsiosTimersAndSocketsWakeASleepingCore) {
   EXPECT_TRUE(eventually([&] { return seen.load() == 101 && on.tasks_in_flight() == 0; }));
 }
 
+task<void> is_notified_by_asio(core& on) {
+  request_context context(on);
+  event done(on);
+  asio::steady_timer timer(on.io(), std::chrono::milliseconds(1));
+  timer.async_wait([&done](const boost::system::error_code&) { done.notify(); });
+  static_cast<void>(co_await done.wait(context));
+}
+
+// A handler of Asio's objects resumes the last task there is: to Asio there is then no work left.
+TEST(Core, GoesOnAfterItsLastTaskHasEnded) {
+  core on(0, false);
+  on.start();
+  for (int round = 0; round < 20; ++round) {
+    spawn(on, is_notified_by_asio(on));
+    ASSERT_TRUE(eventually([&] { return on.tasks_in_flight() == 0; })) << round;
+    run_on(on, [] {});
+  }
+}
+
 // Asio puts an operation that is done at once into its queue, of which no descriptor tells.
 task<void> finds_all_done_at_once(core& on, std::atomic<int>& seen) {
   using stream = asio::basic_stream_socket<asio::local::stream_protocol, executor>;
