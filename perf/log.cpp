@@ -20,12 +20,16 @@
 #include <thread>
 #include <vector>
 
+#include "perf/access_log.h"
 #include "perf/log_destination.h"
 #include "perf/log_format.h"
 #include "perf/log_ring.h"
 #include "perf/metrics.h"
 
 namespace syncline::perf {
+
+std::atomic<bool> access_log_on{false};
+
 namespace {
 
 constexpr std::size_t kFieldsMax = 32;
@@ -41,6 +45,7 @@ static_assert(kTextBytesMax + kFieldsMax * (kTextBytesMax + kKeyBytesMax + sizeo
 constexpr std::array<std::string_view, 6> kLevelNames{"trace", "debug", "info", "warn", "error", "off"};
 
 std::atomic<log_level> g_level{log_level::info};
+std::atomic<bool> g_access_wanted{false};
 
 std::int64_t steady_ns() noexcept {
   return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -198,12 +203,15 @@ class drainer {
   // Writes what was stamped before `until_ns`.
   void round(log_state& s, std::int64_t until_ns) {
     snapshot_rings(s);
+    wall_from_steady_ns_ = wall_ms() * 1'000'000 - steady_ns();
     log_record_header header;
-    while (log_ring* const oldest = find_oldest(until_ns, header)) {
-      oldest->pop(header, texts_);
-      append_line(lines_, header, texts_);
-      ++lines_count_;
-      if (lines_.size() >= kWriteBytes) flush(s);
+    std::int64_t before_ns = 0;  // until then the oldest records are all in one ring
+    while (log_ring* const oldest = find_oldest(until_ns, header, before_ns)) {
+      do {
+        append(header, oldest->texts(header, spare_));
+        oldest->release(header);
+        if (lines_.size() >= kWriteBytes) flush(s);
+      } while (oldest->peek(header) && header.steady_ns < before_ns);
     }
     report_dropped();
     flush(s);
@@ -216,14 +224,28 @@ class drainer {
     for (const auto& ring : s.rings) rings_.push_back(ring.get());
   }
 
-  log_ring* find_oldest(std::int64_t until_ns, log_record_header& out) {
+  void append(const log_record_header& header, std::string_view texts) {
+    if (header.fields == kAccessRecord) {
+      access_.append(lines_, (header.steady_ns + wall_from_steady_ns_) / 1'000'000, texts);
+    } else {
+      append_line(lines_, header, texts);
+    }
+    ++lines_count_;
+  }
+
+  // `before_ns`: nobody else has an older record, nor is it for a later round.
+  log_ring* find_oldest(std::int64_t until_ns, log_record_header& out, std::int64_t& before_ns) {
     log_ring* oldest = nullptr;
     log_record_header header;
+    before_ns = until_ns;
     for (log_ring* const ring : rings_) {
       if (!ring->peek(header) || header.steady_ns >= until_ns) continue;
       if (oldest == nullptr || header.steady_ns < out.steady_ns) {
+        if (oldest != nullptr) before_ns = out.steady_ns;
         oldest = ring;
         out = header;
+      } else {
+        before_ns = std::min(before_ns, header.steady_ns);
       }
     }
     return oldest;
@@ -249,7 +271,9 @@ class drainer {
   }
 
   std::vector<log_ring*> rings_;
-  std::string texts_;
+  access_line access_;
+  std::int64_t wall_from_steady_ns_ = 0;
+  std::string spare_;
   std::string lines_;
   std::uint64_t lines_count_ = 0;  // in lines_, without our own report
   std::uint64_t untold_ = 0;       // dropped, and no line that says so got out yet
@@ -258,6 +282,9 @@ class drainer {
 
 void drain_until_stopped(log_state& s) {
   ::pthread_setname_np(::pthread_self(), "log");
+  // jemalloc 5.3 makes a thread's arena at its first allocation and crashes when the kernel has no memory for
+  // it (seen under RLIMIT_AS), so that is to be now and not when memory is short.
+  dropped_counter().add(0);
   drainer d;
   std::int64_t last_round_ns = steady_ns();
   std::unique_lock hold(s.drain_lock);
@@ -296,12 +323,58 @@ std::thread start_without_signals(log_state& s) {
   return drain;
 }
 
+void count_dropped(log_ring* ring) noexcept {
+  if (ring != nullptr) ring->dropped_lines.fetch_add(1, std::memory_order_relaxed);
+  dropped_counter().add();
+}
+
+bool put_access(log_ring& ring, const access_entry& entry) noexcept {
+  const auto cut = [](std::string_view text, std::size_t most) { return text.substr(0, most); };
+  const std::array<std::string_view, 4> texts{cut(entry.method, 64), cut(entry.target, kAccessTextBytesMax),
+                                              cut(entry.peer, 64), cut(entry.request_id, 64)};
+  struct {
+    log_record_header header;
+    access_record record;
+  } head{};
+  std::size_t size = sizeof head.record;
+  for (const std::string_view text : texts) size += text.size();
+  if (!ring.reserve(sizeof head.header + size)) return false;
+  head.header.record_bytes = static_cast<std::uint32_t>(size);
+  head.header.steady_ns = std::chrono::nanoseconds(entry.when.time_since_epoch()).count();
+  head.header.fields = kAccessRecord;
+  head.record = {.route = entry.route.data(),
+                 .bytes = entry.bytes,
+                 .us = entry.us,
+                 .target_bytes = size32(entry.target),
+                 .route_bytes = static_cast<std::uint16_t>(entry.route.size()),
+                 .status = entry.status,
+                 .target_stored = static_cast<std::uint16_t>(texts[1].size()),
+                 .id_bytes = static_cast<std::uint16_t>(texts[3].size()),
+                 .method_bytes = static_cast<std::uint8_t>(texts[0].size()),
+                 .peer_bytes = static_cast<std::uint8_t>(texts[2].size())};
+  static_assert(sizeof head == sizeof head.header + sizeof head.record);
+  // In one piece but where the ring's memory ends.
+  if (char* at = ring.piece(sizeof head.header + size); at != nullptr) {
+    std::memcpy(at, &head, sizeof head);
+    at += sizeof head;
+    for (const std::string_view text : texts) {
+      std::memcpy(at, text.data(), text.size());
+      at += text.size();
+    }
+    ring.commit_piece(sizeof head.header + size);
+    return true;
+  }
+  ring.put(&head, sizeof head);
+  for (const std::string_view text : texts) ring.put(text.data(), text.size());
+  ring.commit();
+  return true;
+}
+
 void log_or_throw(log_level level, std::string_view message, std::span<const log_field> fields) {
   log_ring* const ring = own_ring();
   if (ring != nullptr && put_record(*ring, level, message, fields.first(std::min(fields.size(), kFieldsMax))))
     return;
-  if (ring != nullptr) ring->dropped_lines.fetch_add(1, std::memory_order_relaxed);
-  dropped_counter().add();
+  count_dropped(ring);
 }
 
 }  // namespace
@@ -316,6 +389,7 @@ void log_start(const log_options& options) {
     s.flush_interval = std::chrono::milliseconds(std::max(options.flush_interval_ms, std::uint32_t{1}));
     s.stopping = false;
   }
+  g_access_wanted.store(options.access, std::memory_order_relaxed);
   log_set_level(options.level);
   if (!s.drain.joinable()) s.drain = start_without_signals(s);
 }
@@ -338,6 +412,25 @@ void log_reopen() {
 
 void log_set_level(log_level level) noexcept {
   g_level.store(level, std::memory_order_relaxed);
+  access_log_on.store(g_access_wanted.load(std::memory_order_relaxed) || log_enabled(log_level::debug),
+                      std::memory_order_relaxed);
+}
+
+void log_prepare_thread() noexcept {
+  try {
+    static_cast<void>(own_ring());
+  } catch (...) {
+    // Then the first line tries again.
+  }
+}
+
+void log_access(const access_entry& entry) noexcept {
+  try {
+    log_ring* const ring = own_ring();
+    if (ring == nullptr || !put_access(*ring, entry)) count_dropped(ring);
+  } catch (...) {
+    // No memory for a ring: the line is lost, the caller goes on.
+  }
 }
 
 bool log_enabled(log_level level) noexcept {

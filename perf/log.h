@@ -1,6 +1,6 @@
 // Structured log lines (logfmt: `ts=… level=info msg="…" key=value`) that never block a core.
 //
-// Use it for events an operator reads. Not for per-request tracing on the hit path.
+// Use it for events an operator reads. A line for each request is perf/access_log.h.
 // Thread: any; each thread writes into a ring of its own, one thread drains all rings in order of time and
 // writes them out. Bound: `kRingBytes` per thread; when a ring is full the line is dropped and counted
 // (syncline_log_dropped_total). Failure: a destination that cannot be written (full disk, closed pipe) loses
@@ -37,6 +37,7 @@ struct log_field {
 struct log_options {
   std::string path;
   log_level level = log_level::info;
+  bool access = false;  // a line for each request, at whatever level (perf/access_log.h)
   std::uint32_t flush_interval_ms = 20;
 };
 

@@ -2,8 +2,8 @@
 //
 // Use it for log records only: whole records go in, whole records come out, in order. Not for more than one
 // writer or reader at a time; a ring may change its writer when a lock orders the two (perf/log.cpp hands
-// rings on). Thread: reserve/put/commit by the writer, peek/pop by the reader. Bound: kRingBytes. Failure:
-// reserve says false when the record does not fit, and nothing was written.
+// rings on). Thread: reserve/put/piece/commit by the writer, peek/texts/release by the reader. Bound:
+// kRingBytes. Failure: reserve says false when the record does not fit, and nothing was written.
 //
 // Invariants
 //  1. tail_ <= head_ <= tail_ + kRingBytes; both only grow, the place in memory is the value modulo
@@ -18,6 +18,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "perf/log.h"
 
@@ -29,14 +30,19 @@ struct log_record_header {
   std::uint32_t message_bytes = 0;  // before cutting
   std::int64_t steady_ns = 0;
   std::int64_t wall_ms = 0;
-  std::uint32_t fields = 0;
+  std::uint32_t fields = 0;  // kAccessRecord: an access_record and its texts follow, `wall_ms` is not set
   log_level level = log_level::info;
 };
+inline constexpr std::uint32_t kAccessRecord = ~std::uint32_t{0};
 
 struct log_field_header {
   std::uint32_t key_bytes = 0;    // before cutting
   std::uint32_t value_bytes = 0;  // before cutting
 };
+
+// Gives the calling thread its ring now. Without it the first line of a thread needs memory for one, and a
+// line that says there is none would be lost.
+void log_prepare_thread() noexcept;
 
 class log_ring {
  public:
@@ -49,10 +55,21 @@ class log_ring {
   void put(const void* from, std::size_t n) noexcept {
     const std::size_t at = write_at_ % kRingBytes;
     const std::size_t first = std::min(n, kRingBytes - at);
+    if (first == n) [[likely]] {
+      std::memcpy(bytes_.get() + at, from, n);
+      write_at_ += n;
+      return;
+    }
     std::memcpy(bytes_.get() + at, from, first);
     std::memcpy(bytes_.get(), static_cast<const char*>(from) + first, n - first);
     write_at_ += n;
   }
+  // After reserve(n): where `n` bytes may be written in one piece, or null; then commit_piece(n).
+  [[nodiscard]] char* piece(std::size_t n) noexcept {
+    const std::size_t at = write_at_ % kRingBytes;
+    return n <= kRingBytes - at ? bytes_.get() + at : nullptr;
+  }
+  void commit_piece(std::size_t n) noexcept { head_.store(write_at_ + n, std::memory_order_release); }
   void commit() noexcept { head_.store(write_at_, std::memory_order_release); }
 
   // The header of the oldest record, left where it is.
@@ -62,12 +79,19 @@ class log_ring {
     get(at, &out, sizeof out);
     return true;
   }
-  // Takes the oldest record, whose header `peek` gave; `texts` gets what stands behind the header.
-  void pop(const log_record_header& header, std::string& texts) {
-    const std::size_t at = tail_.load(std::memory_order_relaxed) + sizeof header;
-    texts.resize(header.record_bytes);
-    get(at, texts.data(), texts.size());
-    tail_.store(at + texts.size(), std::memory_order_release);
+  // What stands behind the oldest record's header, which `peek` gave, until release(): in place, or, when it
+  // goes over the end of the memory, in `spare`.
+  [[nodiscard]] std::string_view texts(const log_record_header& header, std::string& spare) const {
+    const std::size_t from = tail_.load(std::memory_order_relaxed) + sizeof header;
+    const std::size_t at = from % kRingBytes;
+    if (header.record_bytes <= kRingBytes - at) return {bytes_.get() + at, header.record_bytes};
+    spare.resize(header.record_bytes);
+    get(from, spare.data(), spare.size());
+    return spare;
+  }
+  void release(const log_record_header& header) noexcept {
+    tail_.store(tail_.load(std::memory_order_relaxed) + sizeof header + header.record_bytes,
+                std::memory_order_release);
   }
 
   std::atomic<std::uint64_t> dropped_lines{0};  // counted by the writer, taken by the reader

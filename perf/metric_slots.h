@@ -12,13 +12,37 @@
 //     counts a thread twice or not at all.
 #pragma once
 
+#include <array>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
 namespace syncline::perf {
 
-// Adds `n` to this thread's copy of the slot. `slot` must be below kSlotsMax.
-void add_to_slot(std::uint32_t slot, std::uint64_t n) noexcept;
+inline constexpr std::size_t kSlotsMax = 4096;
+
+// Aligned to a cache line so that two threads' blocks never meet in one.
+struct alignas(64) slot_block {
+  std::array<std::atomic<std::uint64_t>, kSlotsMax> slots{};
+};
+
+// This thread's block, null before its first write. Trivial, so that reading it costs one instruction.
+extern constinit thread_local slot_block* own_block;
+
+// The first write of a thread, and every write of its late thread_local destructors.
+void add_without_block(std::uint32_t slot, std::uint64_t n) noexcept;
+
+// Adds `n` to this thread's copy of the slot. `slot` must be below kSlotsMax. Inline: a request counts six
+// times, and the calls were 80 of its 3,421 instructions.
+inline void add_to_slot(std::uint32_t slot, std::uint64_t n) noexcept {
+  slot_block* const block = own_block;
+  if (block == nullptr) [[unlikely]]
+    return add_without_block(slot, n);
+  // A plain load and store instead of fetch_add: nobody else writes here, so no locked instruction is needed.
+  std::atomic<std::uint64_t>& cell = block->slots[slot];
+  cell.store(cell.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
 // Writes the sums over all threads, living and ended, of the slots [first, first + out.size()).
 void sum_slots(std::uint32_t first, std::span<std::uint64_t> out) noexcept;
 

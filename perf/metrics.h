@@ -19,16 +19,16 @@
 #include <utility>
 #include <vector>
 
-namespace syncline::perf {
+#include "perf/metric_slots.h"
 
-inline constexpr std::size_t kSlotsMax = 4096;
+namespace syncline::perf {
 
 using labels = std::vector<std::pair<std::string, std::string>>;
 
 class counter {
  public:
   counter() = default;
-  void add(std::uint64_t n = 1) const noexcept;
+  void add(std::uint64_t n = 1) const noexcept { add_to_slot(slot_, n); }
   [[nodiscard]] std::uint64_t value() const noexcept;  // summed over all threads
 
  private:

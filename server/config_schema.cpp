@@ -41,6 +41,8 @@ const setting kSettings[] = {
      "Cores, one thread each; 0: as many as the process may run on."},
     {"cores.pin", at<&config::cores, &net::core_group_options::pin>, 0, 0, {}, {},
      "Pin each core to a processor; ignored where there are fewer processors than cores."},
+    {"cores.busy_poll_us", at<&config::cores, &net::core_group_options::busy_poll_us>, 0, 1'000'000, {}, "us",
+     "How long an idle core looks for work before it sleeps: quicker answers for processor time; 0: never."},
 
     {"http.address", at<&config::http, &server_options::address>, 0, 0, {}, {},
      "Where the public listener binds: a loopback IP address, or `unix:/path`."},
@@ -56,6 +58,8 @@ const setting kSettings[] = {
      "Headers of a request; more is answered 431."},
     {"http.target_bytes_max", http_limit<&limits::target_bytes_max>, 64, kMiB, {}, "bytes",
      "Path and query; more is answered 414."},
+    {"http.body_files_bytes_max", http_limit<&limits::body_files_bytes_max>, 0, kTiB, {}, "bytes",
+     "Of a core, for large bodies that are sent often: kept in kernel pages too, so that sendfile takes them; 0: none."},
     {"http.body_bytes_max", http_limit<&limits::body_bytes_max>, 0, kTiB, {}, "bytes",
      "Body of a request where the route sets no limit of its own; more is answered 413."},
     {"http.output_buffer_bytes", http_limit<&limits::output_buffer_bytes>, 4 * kKiB, 64 * kMiB, {}, "bytes",
@@ -214,6 +218,8 @@ const setting kSettings[] = {
      "The log file; empty: standard error. SIGHUP reopens it."},
     {"log.level", at<&config::log, &perf::log_options::level>, 0, 0, kLevels, {},
      "The least important lines that are written."},
+    {"log.access", at<&config::log, &perf::log_options::access>, 0, 0, {}, {},
+     "A line for each request, whatever `log.level` is; at level `debug` there is one anyway."},
     {"log.flush_interval_ms", at<&config::log, &perf::log_options::flush_interval_ms>, 1, 10'000, {}, "ms",
      "How often lines are written out."},
 

@@ -2,12 +2,11 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 
 #include <cassert>
 #include <string>
 #include <utility>
-
-#include <boost/asio/post.hpp>
 
 #include "net/core/core_loop.h"
 #include "perf/log.h"
@@ -17,12 +16,6 @@ namespace syncline::net {
 namespace {
 
 thread_local core* current_core = nullptr;
-
-// The head of a closed inbox. Never dereferenced.
-core_message* closed_mark() noexcept {
-  static char mark;
-  return reinterpret_cast<core_message*>(&mark);
-}
 
 std::vector<unsigned> allowed_processors() {
   cpu_set_t set;
@@ -56,101 +49,6 @@ struct function_message final : core_message {
 
 }  // namespace
 
-core::loop::loop(core& on)
-    : self(on),
-      wheel([](void* owner, steady_time when) noexcept { static_cast<loop*>(owner)->wake_at(when); }, this,
-            std::chrono::steady_clock::now()),
-      work(io.get_executor()),
-      kernel_timer(std::in_place, io.get_executor()),
-      messages(perf::metrics::add_counter("syncline_core_messages_total", "Messages run on a core.",
-                                          {{"core", std::to_string(on.id())}})),
-      uncaught(perf::metrics::add_counter("syncline_core_uncaught_total",
-                                          "Exceptions that left a root task, a message or a handler.",
-                                          {{"core", std::to_string(on.id())}})) {
-  tasks_gauge = perf::metrics::add_gauge_callback(
-      "syncline_core_tasks", "Root tasks that have not ended.", {{"core", std::to_string(on.id())}},
-      [&on] { return static_cast<double>(on.tasks_in_flight()); });
-  // Waiting once gives Asio's queue of timers its memory now: wake_at() is called where nothing may throw.
-  kernel_timer->expires_at(steady_time::max());
-  kernel_timer->async_wait([](const boost::system::error_code&) {});
-}
-
-core::loop::~loop() {
-  perf::metrics::remove_gauge_callback(tasks_gauge);
-}
-
-void core::loop::wake_at(steady_time when) {
-  if (ended) return;
-  kernel_timer->expires_at(when);  // cancels the wait for a later time
-  kernel_timer->async_wait([this](const boost::system::error_code& failure) {
-    if (!failure) wheel.advance(std::chrono::steady_clock::now());
-  });
-}
-
-void core::loop::push(std::unique_ptr<core_message> message) {
-  core_message* head = inbox.load(std::memory_order_relaxed);
-  do {
-    if (head == closed_mark()) return;  // destroys the message here
-    message->next = head;
-  } while (!inbox.compare_exchange_weak(head, message.get(), std::memory_order_release,
-                                        std::memory_order_relaxed));
-  static_cast<void>(message.release());
-  if (head != nullptr) return;  // a wake-up is on its way
-  // The mutex keeps this wake-up from meeting the end of the loop; it is taken once per batch.
-  const std::lock_guard lock(close_mutex);
-  if (!closed) boost::asio::post(io, [this] { drain(); });
-}
-
-void core::loop::drain() noexcept {
-  core_message* newest = inbox.exchange(nullptr, std::memory_order_acquire);
-  core_message* oldest = nullptr;
-  while (newest != nullptr) {
-    core_message* next = newest->next;
-    newest->next = oldest;
-    oldest = newest;
-    newest = next;
-  }
-  while (oldest != nullptr) {
-    const std::unique_ptr<core_message> message(std::exchange(oldest, oldest->next));
-    messages.add();
-    try {
-      message->run();
-    } catch (...) {
-      note_uncaught(self, "message");
-    }
-  }
-}
-
-void core::loop::run() {
-  current_core = &self;
-  for (;;) {
-    try {
-      io.run();
-      break;
-    } catch (...) {
-      note_uncaught(self, "handler");
-    }
-  }
-  end();
-  current_core = nullptr;
-}
-
-void core::loop::end() noexcept {
-  core_message* left = inbox.exchange(closed_mark(), std::memory_order_acquire);
-  {
-    const std::lock_guard lock(close_mutex);
-    closed = true;
-  }
-  ended = true;
-  while (left != nullptr) {
-    const std::unique_ptr<core_message> message(std::exchange(left, left->next));
-  }
-  while (waiters != nullptr) waiters->abandon(*waiters);
-  kernel_timer->cancel();
-  work.reset();
-  io.destroy_pending();
-}
-
 void core_access::deliver(core& on, std::unique_ptr<core_message> message) {
   on.loop_->push(std::move(message));
 }
@@ -173,6 +71,12 @@ void core_access::count_uncaught(core& on) noexcept {
   on.loop_->uncaught.add();
 }
 
+boost::asio::io_context& core_access::ready(core& on) noexcept {
+  core::loop& of = *on.loop_;
+  if (of.asio) of.asio->due();  // the task may start or cancel something there
+  return of.ready;
+}
+
 void note_uncaught(core& on, std::string_view where) noexcept {
   core_access::count_uncaught(on);
   try {
@@ -184,15 +88,20 @@ void note_uncaught(core& on, std::string_view where) noexcept {
   }
 }
 
-core::core(unsigned id, bool pin) : id_(id), pin_(pin), loop_(std::make_unique<loop>(*this)) {}
+core::core(unsigned id, bool pin, std::chrono::microseconds busy_poll)
+    : id_(id), pin_(pin), loop_(std::make_unique<loop>(*this, busy_poll)) {}
 
 core::~core() {
   stop();
   join();
 }
 
-boost::asio::io_context& core::io() noexcept {
-  return loop_->io;
+boost::asio::io_context& core::io() {
+  return loop_->io();
+}
+
+poller& core::poll() noexcept {
+  return loop_->poll;
 }
 
 timer_wheel& core::timers() noexcept {
@@ -211,13 +120,22 @@ void core::start() {
   assert(!loop_->thread.joinable());
   loop_->thread = std::thread([this] {
     pthread_setname_np(pthread_self(), ("core-" + std::to_string(id_)).c_str());
+    // sendfile has no MSG_NOSIGNAL: a peer that is gone is an error of its write, whatever the process does
+    // with the signal.
+    sigset_t broken_pipe;
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
     if (pin_) pin_to(id_);
+    current_core = this;
     loop_->run();
+    loop_->end();
+    current_core = nullptr;
   });
 }
 
 void core::stop() {
-  post([this] { loop_->io.stop(); });
+  post([this] { loop_->stopping = true; });
 }
 
 void core::join() {
@@ -236,8 +154,9 @@ core_group::core_group(const core_group_options& options) {
   unsigned count = options.cores;
   if (count == 0) count = processors == 0 ? 1 : static_cast<unsigned>(processors);
   const bool pin = options.pin && count <= processors;
+  const auto busy_poll = std::chrono::microseconds(options.busy_poll_us);
   cores_.reserve(count);
-  for (unsigned i = 0; i < count; ++i) cores_.push_back(std::make_unique<core>(i, pin));
+  for (unsigned i = 0; i < count; ++i) cores_.push_back(std::make_unique<core>(i, pin, busy_poll));
 }
 
 core_group::~core_group() {

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,15 +27,22 @@ class io_context;
 
 namespace syncline::net {
 
+class poller;
+
 class core {
  public:
-  core(unsigned id, bool pin);
+  // Before it sleeps the core spins for `busy_poll`.
+  core(unsigned id, bool pin, std::chrono::microseconds busy_poll = {});
   ~core();
   core(const core&) = delete;
   core& operator=(const core&) = delete;
 
   [[nodiscard]] unsigned id() const noexcept { return id_; }
-  [[nodiscard]] boost::asio::io_context& io() noexcept;
+  // For Asio's sockets and the like; made at the first call. To be used in tasks, messages, timers and its
+  // own handlers, not in poll_target::on_events() (asio_io.h says why), nor by other threads while the core
+  // runs.
+  [[nodiscard]] boost::asio::io_context& io();
+  [[nodiscard]] poller& poll() noexcept;
   [[nodiscard]] timer_wheel& timers() noexcept;
   // Runs `message` on this core, after what it is doing. Messages of one sender arrive in order; one wake-up
   // serves a batch.
@@ -63,6 +71,8 @@ class core {
 struct core_group_options {
   unsigned cores = 0;  // 0: as many as the process may run on
   bool pin = true;     // ignored where the process may run on fewer processors than cores
+  std::uint32_t busy_poll_us =
+      0;  // how long an idle core looks for work before it sleeps; costs that CPU time
 };
 
 class core_group {

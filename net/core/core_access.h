@@ -36,6 +36,9 @@ struct core_access {
   static void link(core& on, core_waiter& waiter) noexcept;
   static void unlink(core& on, core_waiter& waiter) noexcept;
   static void count_uncaught(core& on) noexcept;
+  // Where tasks run: their executor is this context's, and who resumes one posts to it. Each call is taken
+  // for a post.
+  [[nodiscard]] static boost::asio::io_context& ready(core& on) noexcept;
   static void root_begins(core& on) noexcept { on.tasks_in_flight_.fetch_add(1, std::memory_order_relaxed); }
   static void root_ended(core& on) noexcept { on.tasks_in_flight_.fetch_sub(1, std::memory_order_relaxed); }
 };

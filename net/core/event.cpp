@@ -59,7 +59,7 @@ struct event::waiter::holding final : event::waiter {
     std::allocator_traits<allocator>::destroy(memory, &mine);
     std::allocator_traits<allocator>::deallocate(memory, &mine, 1);
     if (how == nullptr) return;
-    boost::asio::post(on.io(),
+    boost::asio::post(core_access::ready(on),
                       [handler = std::move(handler), how = *how]() mutable { std::move(handler)(how); });
   }
 
@@ -142,6 +142,7 @@ task<result<void>> sleep_until(request_context& context, steady_time when) {
 }
 
 task<void> yield_core() {
+  static_cast<void>(core_access::ready(*core::current()));
   co_await boost::asio::post(kAwait);
 }
 

@@ -1,17 +1,13 @@
 #include "net/core/hosted_sockets.h"
 
 #include <cerrno>
-#include <new>
 
-#include <boost/asio/post.hpp>
-
-#include "net/core/core.h"
 #include "perf/log.h"
 
 namespace syncline::net {
 
-hosted_sockets::hosted_sockets(core& on, poller& poll, std::function<void()> one_less)
-    : on_(on), poll_(poll), one_less_(std::move(one_less)), now_(std::chrono::steady_clock::now()) {}
+hosted_sockets::hosted_sockets(core& on, std::function<void()> one_less)
+    : on_(on), one_less_(std::move(one_less)), now_(std::chrono::steady_clock::now()) {}
 
 hosted_sockets::~hosted_sockets() {
   for (hosted_socket* first : {first_, buried_}) {
@@ -31,7 +27,7 @@ void hosted_sockets::adopt(std::unique_ptr<hosted_socket> next, transport socket
   if (first_ != nullptr) first_->previous_ = &s;
   first_ = &s;
   ++size_;
-  if (!poll_.change(s.socket_.descriptor(), s)) {
+  if (!on_.poll().change(s.socket_.descriptor(), s)) {
     perf::log_error("an upgraded socket could not be watched", {{"errno", errno}});
     s.socket_.close();
     return bury(s);
@@ -60,6 +56,12 @@ void hosted_sockets::abort_all() noexcept {
   for_each([](hosted_socket& s) { s.abort(); });
 }
 
+void hosted_sockets::begin_batch(steady_time now) noexcept {
+  in_batch_ = true;
+  now_ = now;
+  if (to_run_ != nullptr) run_asked();
+}
+
 void hosted_sockets::end_batch() noexcept {
   flush_all();
   in_batch_ = false;
@@ -71,7 +73,7 @@ void hosted_sockets::flush_later(hosted_socket& s) noexcept {
   s.flush_asked_ = true;
   s.next_flush_ = to_flush_;
   to_flush_ = &s;
-  if (!in_batch_) post_turn();
+  if (!in_batch_) on_.poll().again();
 }
 
 void hosted_sockets::run_later(hosted_socket& s) noexcept {
@@ -79,7 +81,7 @@ void hosted_sockets::run_later(hosted_socket& s) noexcept {
   s.run_asked_ = true;
   s.next_run_ = to_run_;
   to_run_ = &s;
-  post_turn();
+  on_.poll().again();
 }
 
 void hosted_sockets::bury(hosted_socket& s) noexcept {
@@ -92,7 +94,7 @@ void hosted_sockets::bury(hosted_socket& s) noexcept {
   buried_ = &s;
   --size_;
   one_less_();
-  if (!in_batch_) post_turn();
+  if (!in_batch_) on_.poll().again();
 }
 
 // What is flushed may ask others to be flushed (a handler that hears of room, say): they have their turn in
@@ -108,7 +110,7 @@ void hosted_sockets::flush_all() noexcept {
       each = next;
     }
   }
-  if (to_flush_ != nullptr) post_turn();
+  if (to_flush_ != nullptr) on_.poll().again();
 }
 
 void hosted_sockets::run_asked() noexcept {
@@ -128,31 +130,12 @@ void hosted_sockets::sweep() noexcept {
     for (const hosted_socket* s = buried_; s != nullptr; s = s->next_) {
       asked = asked || s->flush_asked_ || s->run_asked_;
     }
-    if (asked) return post_turn();
+    if (asked) return on_.poll().again();
   }
   while (buried_ != nullptr) {
     const std::unique_ptr<hosted_socket> gone(buried_);
     buried_ = gone->next_;
   }
-}
-
-void hosted_sockets::post_turn() noexcept {
-  if (turn_posted_) return;
-  std::shared_ptr<void> owner = owner_.lock();
-  if (owner == nullptr) return;  // it is being destroyed
-  try {
-    boost::asio::post(on_.io(), [this, owner = std::move(owner)] { take_turn(); });
-    turn_posted_ = true;
-  } catch (const std::bad_alloc&) {  // the next batch does it
-    perf::log_error("no memory to flush sockets at once");
-  }
-}
-
-void hosted_sockets::take_turn() noexcept {
-  turn_posted_ = false;
-  begin_batch(std::chrono::steady_clock::now());
-  run_asked();
-  end_batch();
 }
 
 }  // namespace syncline::net

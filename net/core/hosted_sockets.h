@@ -8,7 +8,8 @@
 //
 // Writing is deferred: who has something to send asks for flush_later() and is flushed once, at the end of
 // the poller's batch, or, outside of a batch (tasks, timers, messages of other cores), as soon as the core
-// has done what it is doing. So whatever was produced in between leaves in one call of the kernel.
+// has done what it is doing: in the next batch. So whatever was produced in between leaves in one call of the
+// kernel.
 //
 // Invariants
 //  1. A hosted socket is in the list from adopt() until bury(); then it is deleted once no caller can be
@@ -23,13 +24,13 @@
 #include <span>
 #include <utility>
 
+#include "net/core/core.h"
 #include "net/core/poller.h"
 #include "net/core/timer_wheel.h"
 #include "net/core/transport.h"
 
 namespace syncline::net {
 
-class core;
 class hosted_sockets;
 
 class hosted_socket : public poll_target {
@@ -64,20 +65,15 @@ class hosted_socket : public poll_target {
 
 class hosted_sockets {
  public:
-  hosted_sockets(core& on, poller& poll, std::function<void()> one_less);
+  hosted_sockets(core& on, std::function<void()> one_less);
   ~hosted_sockets();  // deletes what is left, without a word to anybody
   hosted_sockets(const hosted_sockets&) = delete;
   hosted_sockets& operator=(const hosted_sockets&) = delete;
 
-  // `owner` owns this object; messages that this object posts to its core keep it alive.
-  void start(std::weak_ptr<void> owner) noexcept { owner_ = std::move(owner); }
-  // Takes over a descriptor that `poll` watches already.
+  // Takes over a descriptor that the core's poller watches already.
   void adopt(std::unique_ptr<hosted_socket> next, transport socket, std::span<char> received) noexcept;
-  // Around each batch of the poller.
-  void begin_batch(steady_time now) noexcept {
-    in_batch_ = true;
-    now_ = now;
-  }
+  // Around each batch of the poller, by the owner's batch_part.
+  void begin_batch(steady_time now) noexcept;
   void end_batch() noexcept;
   void drain() noexcept;
   void abort_all() noexcept;
@@ -96,15 +92,11 @@ class hosted_sockets {
   void flush_all() noexcept;
   void run_asked() noexcept;
   void sweep() noexcept;
-  void post_turn() noexcept;
-  void take_turn() noexcept;
   template <class Call>
   void for_each(Call call) noexcept;
 
   core& on_;
-  poller& poll_;
   std::function<void()> one_less_;
-  std::weak_ptr<void> owner_;
   steady_time now_;
   hosted_socket* first_ = nullptr;
   hosted_socket* to_flush_ = nullptr;  // newest first
@@ -113,7 +105,6 @@ class hosted_sockets {
   std::size_t size_ = 0;
   bool in_batch_ = false;
   bool draining_ = false;
-  bool turn_posted_ = false;
 };
 
 }  // namespace syncline::net

@@ -48,6 +48,17 @@ class output_queue {
     bytes_.consume(n);
     consumed_ += n;
   }
+  [[nodiscard]] bool has_shared() const noexcept { return !shared_.empty(); }
+  // The first shared body (there must be one), how much of it is sent, and what comes before it.
+  struct next_shared {
+    std::span<char> before;
+    const shared_bytes& body;
+    std::size_t sent;
+  };
+  [[nodiscard]] next_shared first_shared() noexcept {
+    const shared_part& part = shared_.front();
+    return {{bytes_.data(), static_cast<std::size_t>(part.at - consumed_)}, part.body, first_sent_};
+  }
   void clear() noexcept;
   void release() noexcept;
 

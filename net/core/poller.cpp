@@ -1,86 +1,78 @@
 #include "net/core/poller.h"
 
-#include <sys/epoll.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
-
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <utility>
 
 namespace syncline::net {
-
-struct poller::waiting {
-  using descriptor = boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type>;
-  waiting(boost::asio::io_context& io, int set) : watched(io.get_executor(), set) {}
-  descriptor watched;
-  std::function<void()> before_batch, after_batch;
-  std::array<epoll_event, kEventsMax> events;
-};
 
 poller::poller() : set_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (set_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
 }
 
 poller::~poller() {
-  if (waiting_ == nullptr) ::close(set_);  // else the descriptor object closes it
+  ::close(set_);
 }
 
-void poller::start(boost::asio::io_context& io, std::shared_ptr<void> keep,
-                   std::function<void()> before_batch, std::function<void()> after_batch) {
-  waiting_ = std::make_unique<waiting>(io, set_);
-  waiting_->before_batch = std::move(before_batch);
-  waiting_->after_batch = std::move(after_batch);
-  wait(std::move(keep));
+void poller::join(batch_part& part, std::shared_ptr<void> keep) {
+  parts_.push_back({&part, std::move(keep)});
 }
 
-void poller::stop() {
-  stopped_ = true;
-  if (waiting_ != nullptr) waiting_->watched.cancel();
+void poller::leave(batch_part& part) noexcept {
+  const auto found = std::ranges::find(parts_, &part, &member::part);
+  if (found == parts_.end()) return;
+  const std::shared_ptr<void> last = std::move(found->keep);  // its end may come back to us
+  parts_.erase(found);
 }
 
-bool poller::watch(int how, int descriptor, poll_target& target) noexcept {
+void poller::forget_parts() noexcept {
+  const std::vector<member> last = std::exchange(parts_, {});
+}
+
+bool poller::watch(int how, int descriptor, std::uint32_t events, poll_target& target) noexcept {
   epoll_event wanted{};
-  wanted.events = static_cast<std::uint32_t>(EPOLLIN) | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  wanted.events = events;
   wanted.data.ptr = &target;
   return ::epoll_ctl(set_, how, descriptor, &wanted) == 0;
 }
 
 bool poller::add(int descriptor, poll_target& target) noexcept {
-  return watch(EPOLL_CTL_ADD, descriptor, target);
+  return watch(EPOLL_CTL_ADD, descriptor, std::uint32_t{EPOLLIN} | EPOLLOUT | EPOLLRDHUP | EPOLLET, target);
 }
 
 bool poller::change(int descriptor, poll_target& target) noexcept {
-  return watch(EPOLL_CTL_MOD, descriptor, target);
+  return watch(EPOLL_CTL_MOD, descriptor, std::uint32_t{EPOLLIN} | EPOLLOUT | EPOLLRDHUP | EPOLLET, target);
+}
+
+bool poller::add_input(int descriptor, poll_target& target, edge how) noexcept {
+  const std::uint32_t events = how == edge::level ? std::uint32_t{EPOLLIN} : std::uint32_t{EPOLLIN} | EPOLLET;
+  return watch(EPOLL_CTL_ADD, descriptor, events, target);
 }
 
 void poller::remove(int descriptor) noexcept {
   ::epoll_ctl(set_, EPOLL_CTL_DEL, descriptor, nullptr);
 }
 
-void poller::wait(std::shared_ptr<void> keep) {
-  waiting_->watched.async_wait(
-      boost::asio::posix::descriptor_base::wait_read,
-      [this, keep = std::move(keep)](const boost::system::error_code& failure) mutable {
-        if (failure || stopped_) return;
-        dispatch();
-        if (!stopped_) wait(std::move(keep));
-      });
+int poller::fetch(bool wait) noexcept {
+  // What is ready beyond one fetch is still reported by the next, after others on the core had their turn. A
+  // signal only makes an empty batch.
+  fetched_ = std::max(::epoll_wait(set_, events_.data(), kEventsMax, wait ? -1 : 0), 0);
+  return fetched_;
 }
 
-void poller::dispatch() {
-  // What is ready beyond one fetch is still reported by the next wait, after others on the core had their
-  // turn.
-  const int n = ::epoll_wait(set_, waiting_->events.data(), kEventsMax, 0);
-  if (n <= 0) return;
-  waiting_->before_batch();
-  for (int i = 0; i < n; ++i) {
-    const epoll_event& seen = waiting_->events[static_cast<std::size_t>(i)];
+void poller::dispatch() noexcept {
+  if (fetched_ == 0 && !again_) return;
+  again_ = false;
+  const steady_time now = std::chrono::steady_clock::now();
+  for (const member& each : parts_) each.part->begin_batch(now);
+  for (int i = 0; i < fetched_; ++i) {
+    const epoll_event& seen = events_[static_cast<std::size_t>(i)];
     static_cast<poll_target*>(seen.data.ptr)->on_events(seen.events);
   }
-  waiting_->after_batch();
+  for (const member& each : parts_) each.part->end_batch();
 }
 
 }  // namespace syncline::net

@@ -1,23 +1,26 @@
-// The readiness of one core's connections: an epoll set of its own, waited for through the core's event loop.
+// The readiness of one core's descriptors: its only epoll set, and the only thing a core ever waits for.
 //
-// Why not the loop's own set: there a read is tried again after each answer only to hear "would block" (2
-// recv a request, measured), or each wait costs an epoll_ctl. Here a descriptor is registered once,
-// edge-triggered, and a short read says that nothing is left; one wake-up of the loop serves every connection
-// that is ready. Use it for sockets that are driven by hand. Thread: the core. Bound: `kEventsMax` events are
-// fetched at a time.
+// A descriptor is registered once, edge-triggered, and a short read says that nothing is left: no second recv
+// to hear "would block", no epoll_ctl per wait. Asio's own set is one descriptor in this one (asio_io.h): a
+// set of connections inside Asio's set cost up to 0.44 system calls a request more. Use it for sockets that
+// are driven by hand. Thread: the core; add() also before it starts. Bound: `kEventsMax` events are fetched
+// at a time.
 //
 // Invariants
 //  1. A target stays alive from add() until its descriptor is closed or given to another and the batch it was
-//  seen in has ended (after_batch).
+//  seen in has ended (end_batch).
+//  2. Everything that happens between begin_batch and end_batch is one batch: on_events of targets, and
+//  timers.
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <memory>
+#include <sys/epoll.h>
 
-namespace boost::asio {
-class io_context;
-}
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "net/core/timer_wheel.h"
 
 namespace syncline::net {
 
@@ -30,6 +33,16 @@ class poll_target {
   ~poll_target() = default;
 };
 
+// Who has something to do around each batch, for all its targets together.
+class batch_part {
+ public:
+  virtual void begin_batch(steady_time now) noexcept = 0;
+  virtual void end_batch() noexcept = 0;
+
+ protected:
+  ~batch_part() = default;
+};
+
 class poller {
  public:
   poller();  // throws std::system_error when there is no descriptor left
@@ -37,11 +50,12 @@ class poller {
   poller(const poller&) = delete;
   poller& operator=(const poller&) = delete;
 
-  // Waits on `io`; `keep` stays alive while it does. before_batch and after_batch frame each series of
-  // on_events.
-  void start(boost::asio::io_context& io, std::shared_ptr<void> keep, std::function<void()> before_batch,
-             std::function<void()> after_batch);
-  void stop();
+  // `keep` stays alive until leave() or the end of the core.
+  void join(batch_part& part, std::shared_ptr<void> keep);
+  void leave(batch_part& part) noexcept;
+  // Another batch soon, even when nothing is ready, after others on the core had their turn.
+  void again() noexcept { again_ = true; }
+
   // In, out and hang-up, edge-triggered. False when the kernel refuses.
   [[nodiscard]] bool add(int descriptor, poll_target& target) noexcept;
   // The descriptor's events go to another target from now on; those of the batch in progress still go to the
@@ -51,16 +65,29 @@ class poller {
   // that was forked a moment ago still has one: then events would come for a target that is gone.
   void remove(int descriptor) noexcept;
 
+  // For the core's loop.
+  enum class edge : std::uint8_t { triggered, level };
+  [[nodiscard]] bool add_input(int descriptor, poll_target& target, edge how) noexcept;
+  [[nodiscard]] bool asked_again() const noexcept { return again_; }
+  // Waits until something is ready, or not at all; how many events were fetched.
+  [[nodiscard]] int fetch(bool wait) noexcept;
+  // Gives out what was fetched: one batch.
+  void dispatch() noexcept;
+  void forget_parts() noexcept;
+
  private:
   static constexpr int kEventsMax = 256;
-  struct waiting;
-  [[nodiscard]] bool watch(int how, int descriptor, poll_target& target) noexcept;
-  void wait(std::shared_ptr<void> keep);
-  void dispatch();
+  struct member {
+    batch_part* part;
+    std::shared_ptr<void> keep;
+  };
+  [[nodiscard]] bool watch(int how, int descriptor, std::uint32_t events, poll_target& target) noexcept;
 
-  int set_ = -1;
-  bool stopped_ = false;
-  std::unique_ptr<waiting> waiting_;
+  int set_;
+  int fetched_ = 0;
+  bool again_ = false;
+  std::vector<member> parts_;
+  std::array<epoll_event, kEventsMax> events_;  // the first `fetched_` are filled
 };
 
 }  // namespace syncline::net

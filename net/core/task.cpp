@@ -45,7 +45,7 @@ struct spawn_message final : core_message {
   spawn_message(core& where, task<void> what) : on(where), counted(where), root(std::move(what)) {}
   void run() override {
     task<void> wrapped = run_root(on, std::move(counted), std::move(root));
-    boost::asio::co_spawn(on.io().get_executor(), std::move(wrapped), boost::asio::detached);
+    boost::asio::co_spawn(core_access::ready(on).get_executor(), std::move(wrapped), boost::asio::detached);
   }
   core& on;
   root_count counted;

@@ -2,6 +2,7 @@
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -41,6 +42,26 @@ io transport::write_tls(std::span<const iovec> parts, std::size_t& sent) noexcep
   if (done == io::failed) peer_gone_ = true;
   if (done == io::blocked) writable_ = false;
   return done;
+}
+
+io transport::send_file(int file, std::size_t from, std::size_t count, std::size_t& sent) noexcept {
+  sent = 0;
+  while (writable_) {
+    auto offset = static_cast<off_t>(from);
+    const ssize_t n = ::sendfile(descriptor_, file, &offset, count);
+    if (n > 0) {
+      sent = static_cast<std::size_t>(n);
+      return io::done;
+    }
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      writable_ = false;
+      return io::blocked;
+    }
+    peer_gone_ = true;  // or a file shorter than it says, after which nothing we could send would be right
+    return io::failed;
+  }
+  return io::blocked;
 }
 
 io transport::shut_down_writing() noexcept {

@@ -76,7 +76,10 @@ class transport final {
   // At most `room` bytes, at least one when done. `failed` at the end of input too, see peer_done().
   [[nodiscard]] io read_some(char* to, std::size_t room, std::size_t& received) noexcept;
   // After `blocked` the next call must begin with the same bytes (TLS has encrypted them).
-  [[nodiscard]] io write_some(std::span<iovec> parts, std::size_t& sent) noexcept;
+  // `more`: the rest follows at once, so the kernel may wait with a packet that is not full.
+  [[nodiscard]] io write_some(std::span<iovec> parts, std::size_t& sent, bool more = false) noexcept;
+  // Bytes of a file, which the kernel need not copy. Not with TLS.
+  [[nodiscard]] io send_file(int file, std::size_t from, std::size_t count, std::size_t& sent) noexcept;
   // Whether the kernel holds fewer of our bytes than at the last call: it reports a socket writable only when
   // a third of its buffer is free, megabytes on a fast path, and a slow reader is long at that. Asked when
   // writing begins to block, and again before the peer is given up. What the peer's kernel has acknowledged
@@ -142,19 +145,20 @@ inline io transport::read_some(char* to, std::size_t room, std::size_t& received
   return io::blocked;
 }
 
-inline io transport::write_some(std::span<iovec> parts, std::size_t& sent) noexcept {
+inline io transport::write_some(std::span<iovec> parts, std::size_t& sent, bool more) noexcept {
   sent = 0;
   if (tls_ != nullptr) [[unlikely]]
     return write_tls(parts, sent);
+  const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
   while (writable_) {
     ssize_t n = 0;
     if (parts.size() == 1) {
-      n = ::send(descriptor_, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+      n = ::send(descriptor_, parts[0].iov_base, parts[0].iov_len, flags);
     } else {
       msghdr message{};
       message.msg_iov = parts.data();
       message.msg_iovlen = parts.size();
-      n = ::sendmsg(descriptor_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      n = ::sendmsg(descriptor_, &message, flags);
     }
     if (n >= 0) {
       sent = static_cast<std::size_t>(n);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "perf/access_log.h"
 #include "perf/log.h"
 
 namespace syncline::net::http {
@@ -379,14 +380,16 @@ void connection::record() noexcept {
   const steady_time now = part_.refresh();
   const auto us = std::chrono::duration_cast<std::chrono::microseconds>(now - w.started).count();
   part_.routes().record(w.route, w.status, static_cast<std::uint64_t>(std::max<std::int64_t>(us, 0)));
-  if (!perf::log_enabled(perf::log_level::debug)) return;
-  perf::log_debug("request", {{"method", w.head.method_text},
-                              {"target", w.head.target},
-                              {"route", w.route},
-                              {"status", w.status},
-                              {"us", us},
-                              {"peer", peer_address()},
-                              {"request_id", w.context.request_id}});
+  if (!perf::access_log_enabled()) return;
+  perf::log_access({.when = now,
+                    .method = w.head.method_text,
+                    .target = w.head.target,
+                    .route = w.route,
+                    .peer = peer_address(),
+                    .request_id = w.context.request_id,
+                    .bytes = w.body_bytes,
+                    .us = static_cast<std::uint32_t>(std::clamp<std::int64_t>(us, 0, UINT32_MAX)),
+                    .status = static_cast<std::uint16_t>(w.status)});
 }
 
 }  // namespace syncline::net::http

@@ -88,6 +88,7 @@ class connection final : public exchange, public poll_target {
   // connection_io.cpp: bytes and time
   [[nodiscard]] bool shake_hands() noexcept;  // true when the handshake is done
   [[nodiscard]] io send_pending() noexcept;
+  [[nodiscard]] io send_some(std::size_t& sent) noexcept;
   [[nodiscard]] io receive(char* to, std::size_t room, std::size_t& received) noexcept;
   void set_deadline(timeout_kind kind, steady_time when) noexcept;
   void clear_deadline() noexcept { deadline_ = steady_time::max(); }

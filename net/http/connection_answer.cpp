@@ -43,6 +43,7 @@ bool connection::start_answer(const response_head& head, body_framing framing, s
   const bool never_body = status_without_body(head.status);
   w.without_body = never_body || w.head.verb == method::head;
   if (never_body) framing = body_framing::none;
+  if (!w.without_body) w.body_bytes = length;
   if (head.close || framing == body_framing::until_close || part_.draining()) close_after_ = true;
 
   connection_line line = connection_line::none;

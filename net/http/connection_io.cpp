@@ -45,14 +45,29 @@ bool connection::shake_hands() noexcept {
   return true;
 }
 
+io connection::send_some(std::size_t& sent) noexcept {
+  output_queue& out = ws_->out;
+  if (out.has_shared() && !socket_.has_tls()) {
+    const output_queue::next_shared next = out.first_shared();
+    const int file = next.body->size() < body_files::kBodyBytesMin ? -1 : part_.files().find(next.body);
+    if (file >= 0 && next.before.empty())
+      return socket_.send_file(file, next.sent, next.body->size() - next.sent, sent);
+    if (file >= 0) {
+      iovec head{next.before.data(), next.before.size()};
+      return socket_.write_some({&head, 1}, sent, true);
+    }
+  }
+  std::array<iovec, kIovecs> parts;  // filled by gather()
+  const std::size_t count = out.gather(parts);
+  return socket_.write_some(std::span(parts).first(count), sent);
+}
+
 io connection::send_pending() noexcept {
   output_queue& out = ws_->out;
   while (!out.empty()) {
     if (socket_.peer_gone()) return io::failed;
-    std::array<iovec, kIovecs> parts;  // filled by gather()
-    const std::size_t count = out.gather(parts);
     std::size_t sent = 0;
-    const io done = socket_.write_some(std::span(parts).first(count), sent);
+    const io done = send_some(sent);
     if (done != io::done) return done;
     out.consume(sent);
     sent_some_ = true;

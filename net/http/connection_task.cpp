@@ -228,6 +228,7 @@ task<result<void>> connection::write(std::string_view piece) {
   if (socket_.peer_gone()) co_return error(errc::closed, "the peer is gone");
   if (!w.streaming || w.ended) co_return error(errc::internal, "write() outside of begin() and end()");
   if (w.without_body || piece.empty()) co_return result<void>();
+  w.body_bytes += piece.size();
   if (w.chunked_answer) {
     char* to = w.out.prepare(kChunkHeadBytesMax + piece.size() + 2);
     char* const end = std::to_chars(to, to + 16, piece.size(), 16).ptr;

@@ -10,9 +10,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <functional>
+#include <new>
 #include <random>
-
-#include <boost/asio/post.hpp>
+#include <utility>
 
 #include "net/http/connection.h"
 #include "perf/log.h"
@@ -21,11 +22,23 @@ namespace syncline::net::http {
 
 namespace {
 
+constexpr std::uint32_t kSpreadSlack = 4;  // connections
+
 constexpr std::string_view kTooManyConnections =
     "HTTP/1.1 503 Service Unavailable\r\nServer: syncline\r\nRetry-After: 1\r\nConnection: close\r\n"
     "Content-Type: application/problem+json\r\nContent-Length: 132\r\n\r\n"
     "{\"type\":\"/problems/too-many-connections\",\"title\":\"Service Unavailable\",\"status\":503,"
     "\"detail\":\"This server has no connection free.\"}\n";
+
+constexpr std::string_view kDigits = "0123456789abcdefghjkmnpqrstvwxyz";  // Crockford's base 32
+constexpr std::size_t kIdPrefixDigits = 6;
+constexpr auto kNextDigit = [] {
+  std::array<char, 128> next{};
+  for (std::size_t i = 0; i < kDigits.size(); ++i) {
+    next[static_cast<std::size_t>(kDigits[i])] = kDigits[(i + 1) % kDigits.size()];
+  }
+  return next;
+}();
 
 std::string_view peer_text(const sockaddr_storage& from, std::array<char, INET6_ADDRSTRLEN>& room) noexcept {
   const char* text = nullptr;
@@ -41,24 +54,43 @@ std::string_view peer_text(const sockaddr_storage& from, std::array<char, INET6_
 
 }  // namespace
 
-core_part::core_part(core& on, std::shared_ptr<server_shared> server, int listening,
+// With SO_REUSEPORT the kernel spreads connections by a hash of their addresses: of a hundred long-lived ones
+// one of two cores has 60 or more in one case of 18, and once some have ended nothing evens it out. So a core
+// that has an eighth and a few more than another gives what it accepts to that one; below that the message
+// costs more than it brings.
+std::size_t server_shared::place_for(std::size_t accepted_by) const noexcept {
+  const auto open = [this](std::size_t i) { return loads[i].connections.load(std::memory_order_relaxed); };
+  std::size_t least = accepted_by;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (open(i) < open(least)) least = i;
+  }
+  const std::uint32_t few = open(least);
+  return open(accepted_by) > few + few / 8 + kSpreadSlack ? least : accepted_by;
+}
+
+core_part::core_part(core& on, std::shared_ptr<server_shared> server, std::size_t index, int listening,
                      std::shared_ptr<const tls_context> tls)
     : on_(on),
       server_(std::move(server)),
+      index_(index),
       listening_(listening),
       tls_(std::move(tls)),
       now_(std::chrono::steady_clock::now()),
       routes_(server_->options.metrics_label),
+      files_(server_->options.limit.body_files_bytes_max, server_->counts.body_files_bytes),
       shared_(new_workspace()),
-      hosted_(on, poll_, [this] { forget(false); }),
+      hosted_(on, [this] { forget(false); }),
       accept_pause_(
           [](void* owner) noexcept {
             auto& self = *static_cast<core_part*>(owner);
             self.refresh();
             self.accept_some();
           },
-          this),
-      id_prefix_(std::random_device{}()) {}
+          this) {
+  next_id_.fill(kDigits.front());
+  std::uint32_t n = std::random_device{}();
+  for (std::size_t i = 0; i < kIdPrefixDigits; ++i, n >>= 5U) next_id_[i] = kDigits[n & 31U];
+}
 
 core_part::~core_part() {
   if (listening_ >= 0) ::close(listening_);
@@ -71,18 +103,8 @@ core_part::~core_part() {
 }
 
 void core_part::start() {
-  hosted_.start(weak_from_this());
-  poll_.start(
-      on_.io(), shared_from_this(),
-      [this] {
-        hosted_.begin_batch(refresh());
-        handshakes_ = 0;
-      },
-      [this] {
-        hosted_.end_batch();
-        sweep();
-      });
-  if (!poll_.add(listening_, *this))
+  on_.poll().join(*this, shared_from_this());
+  if (!on_.poll().add(listening_, *this))
     perf::log_error("a listening socket could not be watched", {{"errno", errno}});
 }
 
@@ -92,7 +114,7 @@ void core_part::stop_accepting() {
   accept_some();  // what the kernel has accepted for us would be reset
   accepting_ = false;
   accept_pause_.disarm();
-  poll_.remove(listening_);
+  on_.poll().remove(listening_);
   ::close(listening_);
   listening_ = -1;
 }
@@ -118,18 +140,17 @@ void core_part::close_all() {
 }
 
 void core_part::stop() {
-  poll_.stop();
   sweep();
+  on_.poll().leave(*this);  // this object may be gone
 }
 
 void core_part::make_request_id(std::string& out) {
-  static constexpr std::string_view kDigits = "0123456789abcdefghjkmnpqrstvwxyz";  // Crockford's base 32
-  std::array<char, 13> text{};  // short enough for a string to hold without allocating
-  std::uint64_t n = id_prefix_;
-  for (std::size_t i = 0; i < 6; ++i, n >>= 5U) text[5 - i] = kDigits[n & 31U];
-  n = id_next_++;
-  for (std::size_t i = 0; i < 7; ++i, n >>= 5U) text[12 - i] = kDigits[n & 31U];
-  out.assign(text.data(), text.size());
+  out.assign(next_id_.data(), next_id_.size());
+  // Counts like an odometer, so most steps touch one digit; the first six are this core's.
+  for (std::size_t i = next_id_.size(); i-- > kIdPrefixDigits;) {
+    next_id_[i] = kNextDigit[static_cast<unsigned char>(next_id_[i])];
+    if (next_id_[i] != kDigits.front()) break;
+  }
 }
 
 std::unique_ptr<workspace> core_part::new_workspace() {
@@ -180,10 +201,51 @@ void core_part::accept_some() noexcept {
       ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
     std::array<char, INET6_ADDRSTRLEN> room{};
-    welcome(descriptor, peer_text(from, room));
+    const std::string_view peer = peer_text(from, room);
+    const std::size_t place = server_->place_for(index_);
+    if (place != index_ && send_to(place, descriptor, peer)) continue;
+    server_->loads[index_].connections.fetch_add(1, std::memory_order_relaxed);
+    welcome(descriptor, peer);
   }
   // More may be waiting, and an edge is told only once: come back after the connections had their turn.
   if (accepting_) on_.timers().arm(accept_pause_, now_);
+}
+
+// A descriptor on its way to another core: closed and uncounted when that core ended before.
+struct core_part::traveller {
+  traveller(std::shared_ptr<core_part> where, std::string_view from) : to(std::move(where)), peer(from) {}
+  traveller(const traveller&) = delete;
+  traveller& operator=(const traveller&) = delete;
+  ~traveller() {
+    if (descriptor < 0) return;
+    ::close(descriptor);
+    to->uncount();
+  }
+  std::shared_ptr<core_part> to;
+  std::string peer;
+  int descriptor = -1;
+};
+
+// False: it is still the caller's.
+bool core_part::send_to(std::size_t index, int descriptor, std::string_view peer) noexcept {
+  bool taken = false;
+  try {
+    const std::shared_ptr<core_part> to = server_->parts[index].lock();
+    if (to == nullptr) return false;
+    const auto going = std::make_shared<traveller>(to, peer);
+    std::function<void()> arrive = [going] {
+      core_part& part = *going->to;
+      part.refresh();
+      part.welcome(std::exchange(going->descriptor, -1), going->peer);
+    };
+    server_->loads[index].connections.fetch_add(1, std::memory_order_relaxed);
+    server_->counts.handed_over.add();
+    going->descriptor = descriptor;
+    taken = true;
+    to->on_.post(std::move(arrive));
+  } catch (const std::bad_alloc&) {  // once it was taken, `going` has closed it
+  }
+  return taken;
 }
 
 void core_part::pause_accepting() noexcept {
@@ -200,14 +262,14 @@ void core_part::welcome(int descriptor, std::string_view peer) noexcept {
     server_->counts.refused.add();
     if (tls_ != nullptr) {  // the refusal would cost a handshake, more than what is refused
       ::close(descriptor);
-      return;
+      return uncount();
     }
     static_cast<void>(::send(descriptor, kTooManyConnections.data(), kTooManyConnections.size(),
                              MSG_NOSIGNAL | MSG_DONTWAIT));
     ::shutdown(descriptor, SHUT_WR);
     if (refused_open_ == kRefusedMax) {
       ::close(descriptor);
-      return;
+      return uncount();
     }
     ++refused_open_;
   } else {
@@ -222,10 +284,11 @@ void core_part::welcome(int descriptor, std::string_view peer) noexcept {
   made->next_ = connections_;
   if (connections_ != nullptr) connections_->previous_ = made;
   connections_ = made;
-  if (!poll_.add(descriptor, *made)) made->abort();
+  if (!on_.poll().add(descriptor, *made)) made->abort();
 }
 
 void core_part::forget(bool refused) noexcept {
+  uncount();
   if (refused) {
     --refused_open_;
     return;
@@ -267,22 +330,28 @@ void core_part::sweep() noexcept {
 
 void core_part::run_later(connection& c) {
   yielded_.push_back(&c);
-  if (yield_posted_) return;
-  yield_posted_ = true;
-  boost::asio::post(on_.io(), [self = shared_from_this()] { self->run_yielded(); });
+  on_.poll().again();
+}
+
+void core_part::begin_batch(steady_time now) noexcept {
+  now_ = now;
+  handshakes_ = 0;
+  hosted_.begin_batch(now);
+  if (!yielded_.empty()) run_yielded();
+}
+
+void core_part::end_batch() noexcept {
+  hosted_.end_batch();
+  sweep();
 }
 
 void core_part::run_yielded() noexcept {
-  yield_posted_ = false;
-  handshakes_ = 0;
-  refresh();
   std::vector<connection*> turn;
   turn.swap(yielded_);
   for (connection* each : turn) {
     each->yielded_ = false;
     each->drive();
   }
-  sweep();
 }
 
 }  // namespace syncline::net::http

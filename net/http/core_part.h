@@ -11,6 +11,7 @@
 //  connection.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/core/body_files.h"
 #include "net/core/core.h"
 #include "net/core/hosted_sockets.h"
 #include "net/core/poller.h"
@@ -33,9 +35,20 @@ namespace syncline::net::http {
 
 class connection;
 
+class core_part;
+
 // What the cores of one server share.
 struct server_shared {
   server_shared(handler& h, const server_options& o) : handles(h), options(o), counts(o.metrics_label) {}
+  // Of the parts, the one that should have a connection that `accepted_by` accepted.
+  [[nodiscard]] std::size_t place_for(std::size_t accepted_by) const noexcept;
+
+  // Counted in by who accepts, out by who forgets. Written by its core nearly always, read by all.
+  struct alignas(64) core_load {
+    std::atomic<std::uint32_t> connections{0};
+  };
+  std::vector<std::weak_ptr<core_part>> parts;  // set before they start
+  std::unique_ptr<core_load[]> loads;           // one for each of them
   handler& handles;
   const server_options options;
   server_metrics counts;
@@ -45,9 +58,11 @@ struct server_shared {
   std::condition_variable ended;  // the last connection is gone
 };
 
-class core_part final : public std::enable_shared_from_this<core_part>, private poll_target {
+class core_part final : public std::enable_shared_from_this<core_part>,
+                        private poll_target,
+                        private batch_part {
  public:
-  core_part(core& on, std::shared_ptr<server_shared> server, int listening,
+  core_part(core& on, std::shared_ptr<server_shared> server, std::size_t index, int listening,
             std::shared_ptr<const tls_context> tls);
   ~core_part();
   core_part(const core_part&) = delete;
@@ -67,6 +82,7 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   [[nodiscard]] handler& handles() const noexcept { return server_->handles; }
   [[nodiscard]] bool draining() const noexcept { return server_->draining.load(std::memory_order_relaxed); }
   [[nodiscard]] route_metrics& routes() noexcept { return routes_; }
+  [[nodiscard]] body_files& files() noexcept { return files_; }
   // The time of the latest look at the clock, good enough for deadlines; refresh() looks.
   [[nodiscard]] steady_time now() const noexcept { return now_; }
   steady_time refresh() noexcept { return now_ = std::chrono::steady_clock::now(); }
@@ -77,7 +93,7 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   [[nodiscard]] std::unique_ptr<workspace> take_shared();
   void give_back(std::unique_ptr<workspace> unused) noexcept;
 
-  void unwatch(int descriptor) noexcept { poll_.remove(descriptor); }  // before it is closed
+  void unwatch(int descriptor) noexcept { on_.poll().remove(descriptor); }  // before it is closed
   void run_later(connection& c);  // advance() again after others had their turn
   // One more step of a handshake in this turn?
   [[nodiscard]] bool may_shake_hands() noexcept {
@@ -95,7 +111,12 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   static constexpr unsigned kHandshakesPerTurn = 4;
 
   void on_events(std::uint32_t events) noexcept override;  // of the listening socket
+  void begin_batch(steady_time now) noexcept override;
+  void end_batch() noexcept override;
   void accept_some() noexcept;
+  struct traveller;
+  [[nodiscard]] bool send_to(std::size_t index, int descriptor, std::string_view peer) noexcept;
+  void uncount() noexcept { server_->loads[index_].connections.fetch_sub(1, std::memory_order_relaxed); }
   void welcome(int descriptor, std::string_view peer) noexcept;
   void forget(bool refused) noexcept;
   void pause_accepting() noexcept;
@@ -106,12 +127,13 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
 
   core& on_;
   const std::shared_ptr<server_shared> server_;
+  const std::size_t index_;  // among the server's parts
   int listening_;
   std::shared_ptr<const tls_context> tls_;  // null: plain
-  poller poll_;
   steady_time now_;
   standard_headers standard_;
   route_metrics routes_;
+  body_files files_;
   std::unique_ptr<workspace> shared_;
   std::vector<std::unique_ptr<workspace>> spare_;
   hosted_sockets hosted_;
@@ -120,10 +142,8 @@ class core_part final : public std::enable_shared_from_this<core_part>, private 
   std::vector<connection*> yielded_;
   timer_entry accept_pause_;
   std::size_t refused_open_ = 0;
-  std::uint32_t id_prefix_;
-  std::uint64_t id_next_ = 0;
-  unsigned handshakes_ = 0;  // steps since the turn began
-  bool yield_posted_ = false;
+  std::array<char, 13> next_id_;  // short enough for a string to hold without allocating
+  unsigned handshakes_ = 0;       // steps since the turn began
   bool accepting_ = true;
 };
 

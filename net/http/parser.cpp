@@ -88,6 +88,7 @@ void for_each_element(std::string_view list, Each each) {
 
 // What the headers say about framing and the connection, collected while they are parsed.
 struct head_facts {
+  std::string_view known_host;  // one that was found valid before
   bool host_seen = false;
   bool length_seen = false;
   bool encoding_seen = false;
@@ -241,6 +242,7 @@ parse_error take_field(const header_field& field, head_facts& facts, request_hea
       if (facts.host_seen) return parse_error::duplicate_host;
       facts.host_seen = true;
       facts.host = field.value;
+      if (!field.value.empty() && field.value == facts.known_host) return parse_error::none;
       return valid_authority(field.value) ? parse_error::none : parse_error::bad_host;
     case 6:
       if (!is_name(field.name, "expect")) break;
@@ -315,8 +317,9 @@ parse_error check_together(const head_facts& facts, request_head& out) noexcept 
 // On success `p` is behind the head.
 template <class Scan>
 parse_error parse_head(const char*& p, const char* end, const limits& bounds,
-                       std::vector<header_field>& fields, request_head& out) {
+                       std::vector<header_field>& fields, std::string_view known_host, request_head& out) {
   head_facts facts;
+  facts.known_host = known_host;
   if (const auto e = parse_request_line<Scan>(p, end, bounds, out); e != parse_error::none) return e;
   if (const auto e = parse_fields<Scan>(p, end, bounds, fields, facts, out); e != parse_error::none) return e;
   return check_together(facts, out);
@@ -368,9 +371,13 @@ parse_error head_parser::parse_whole(const char* base, const char* end, const li
   fields.clear();
   const char* p = base + start_;
   const bool scalar = active_scan().level == scan_level::scalar;
-  const parse_error e = scalar ? parse_head<byte_scan>(p, end, bounds, fields, out)
-                               : parse_head<wide_scan>(p, end, bounds, fields, out);
+  const std::string_view known(known_host_.data(), known_host_size_);
+  const parse_error e = scalar ? parse_head<byte_scan>(p, end, bounds, fields, known, out)
+                               : parse_head<wide_scan>(p, end, bounds, fields, known, out);
   if (e != parse_error::none) return e;
+  if (out.host != known && out.host.size() <= known_host_.size()) {
+    known_host_size_ = static_cast<std::uint8_t>(out.host.copy(known_host_.data(), known_host_.size()));
+  }
   size_ = static_cast<std::uint32_t>(p - base);
   out.headers = fields;
   return e;

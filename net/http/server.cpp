@@ -126,9 +126,11 @@ result<void> server::start() {
   std::size_t taken = 0;
   try {
     for (; taken < opened->descriptors.size(); ++taken) {
-      state_->parts.push_back(std::make_shared<core_part>(state_->cores.at(taken), state_->shared,
+      state_->parts.push_back(std::make_shared<core_part>(state_->cores.at(taken), state_->shared, taken,
                                                           opened->descriptors[taken], tls));
     }
+    state_->shared->loads = std::make_unique<server_shared::core_load[]>(state_->parts.size());
+    state_->shared->parts.assign(state_->parts.begin(), state_->parts.end());
   } catch (const std::system_error& e) {
     for (std::size_t i = taken; i < opened->descriptors.size(); ++i) ::close(opened->descriptors[i]);
     state_->parts.clear();

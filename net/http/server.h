@@ -1,5 +1,5 @@
 // An HTTP/1.1 server on a group of cores: each core accepts on its own SO_REUSEPORT socket and keeps what it
-// accepted.
+// accepted, unless it has many more connections than another core, which then gets the new ones.
 //
 // Thread: made, started and stopped from a thread that is no core. Bounds: everything in `limits`; a
 // connection costs at idle what its buffers give back (docs/http.md), a request in flight its head and one
@@ -22,12 +22,13 @@
 namespace syncline::net::http {
 
 struct limits {
-  std::uint32_t header_bytes_max = 16 * 1024;     // request line and headers together: 431
-  std::uint32_t target_bytes_max = 8 * 1024;      // 414
-  std::uint32_t header_count_max = 100;           // 431
-  std::uint64_t body_bytes_max = 1024 * 1024;     // 413; a route may set its own
-  std::uint32_t output_buffer_bytes = 64 * 1024;  // unsent bytes before write() waits
-  std::uint32_t connections_max = 20000;          // per server; one more gets 503 and is closed
+  std::uint32_t header_bytes_max = 16 * 1024;             // request line and headers together: 431
+  std::uint32_t target_bytes_max = 8 * 1024;              // 414
+  std::uint32_t header_count_max = 100;                   // 431
+  std::uint64_t body_bytes_max = 1024 * 1024;             // 413; a route may set its own
+  std::uint32_t output_buffer_bytes = 64 * 1024;          // unsent bytes before write() waits
+  std::uint64_t body_files_bytes_max = 16 * 1024 * 1024;  // a core's large bodies for sendfile; 0: none
+  std::uint32_t connections_max = 20000;                  // per server; one more gets 503 and is closed
   std::uint32_t pipeline_requests_max =
       64;  // answered from one read before others on the core have their turn
   std::uint32_t header_timeout_ms = 10000;          // from first byte to complete head: 408

@@ -27,6 +27,8 @@ struct server_metrics {
   perf::counter accepted;
   perf::counter refused;
   perf::counter accept_pauses;
+  perf::counter handed_over;  // to another core
+  perf::gauge& body_files_bytes;
   perf::counter received_bytes;
   perf::counter sent_bytes;
   perf::counter handler_failures;

@@ -45,6 +45,7 @@ struct workspace {
   std::chrono::steady_clock::duration body_waited{};
   std::unique_ptr<hosted_socket> next;  // whose the socket will be after "101"
   std::string_view route;
+  std::uint64_t body_bytes = 0;  // answered
   int status = 0;
   bool answered = false;
   bool streaming = false;  // begin() was called
@@ -68,6 +69,7 @@ struct workspace {
     unsuspended_bytes = 0;
     body_waited = {};
     route = {};
+    body_bytes = 0;
     status = 0;
     answered = streaming = ended = chunked_answer = without_body = continue_sent = counted = false;
     body_failed = body_problem::none;

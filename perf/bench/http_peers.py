@@ -105,7 +105,7 @@ class Server:
 
 
 class Syncline(Server):
-    name, path, binary = "Syncline", "/v1/users/1", ""
+    name, path, binary, settings = "Syncline", "/v1/users/1", "", []
 
     def command(self):
         with open("configs/demo/syncline.json") as f:
@@ -115,7 +115,7 @@ class Syncline(Server):
         subprocess.run([self.binary, "demo-data", "--db", database, "--fill", "--users", "100"], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return [self.binary, "serve", "--config", config, "--set", f"http.port={self.port}", "--set", "admin.port=0", "--set",
-                "cores.count=1", "--set", f"storage.sqlite.path={database}"]
+                "cores.count=1", "--set", f"storage.sqlite.path={database}", *self.settings]
 
     def wait_until_up(self):
         super().wait_until_up()
@@ -131,6 +131,10 @@ class Syncline(Server):
     def get(self, path=None, **headers):
         with urllib.request.urlopen(urllib.request.Request(self.url(path), headers=headers)) as answer:
             return answer.read()
+
+
+class SynclineLogged(Syncline):
+    name, settings = "Syncline + access log", ["--set", "log.access=true", "--set", "log.path=access.log"]
 
 
 class Nginx(Server):
@@ -445,7 +449,7 @@ def bench_instructions(args, top, kinds):
         return print("user instructions: valgrind is not installed, left out")
     for kind in kinds:
         few, many = instructions(kind, args, top, 2000), instructions(kind, args, top, 12000)
-        reach = " (reach: 3500)" if kind is Syncline else ""
+        reach = " (reach: 3500)" if issubclass(kind, Syncline) else ""
         print(f"user instructions per request: {kind.name:20} {(many - few) / 10000:.0f}{reach}")
 
 
@@ -470,7 +474,7 @@ def main():
     kinds = [Syncline] + [kind for kind in PEERS if kind.name not in args.without.split(",") and installed(kind)]
     with tempfile.TemporaryDirectory(prefix="syncline-bench-") as top:
         if args.only in (None, "instructions"):
-            bench_instructions(args, top, [kind for kind in kinds if kind in (Syncline, Nginx)])
+            bench_instructions(args, top, [kind for kind in [*kinds, SynclineLogged] if kind in (Syncline, SynclineLogged, Nginx)])
         if args.only == "instructions":
             return
         servers = []

@@ -48,6 +48,8 @@ class model_database {
   [[nodiscard]] virtual std::string item_json_sql() const = 0;
   [[nodiscard]] virtual std::string part_json_sql() const = 0;
   [[nodiscard]] virtual std::string part_key_sql() const = 0;
+  // A write may be refused for the locks of others, and is to be tried again.
+  [[nodiscard]] virtual bool may_be_busy() const { return false; }
   // Plain row triggers are expected to go wrong here.
   [[nodiscard]] virtual bool naive_triggers_fail() const = 0;
 };

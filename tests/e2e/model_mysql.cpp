@@ -237,6 +237,7 @@ class mysql_model_database final : public model_database {
     return R"(CONCAT('{"item":',item,',"no":',no,',"owner":',IFNULL(owner,'null'),',"label":',IFNULL(JSON_QUOTE(label),'null'),'}'))";
   }
   std::string part_key_sql() const override { return R"(CONCAT('"',item,',',no,'"'))"; }
+  bool may_be_busy() const override { return true; }
   // MySQL hides less from row triggers; what goes wrong there is their order, which the feed's own test
   // shows.
   bool naive_triggers_fail() const override { return false; }

@@ -146,7 +146,9 @@ void api_writer(world& w, std::uint64_t seed) {
                 client.request("POST", d.upto(4) == 0 ? "/v1/items/bulk?atomic=1" : "/v1/items/bulk", lines);
           }
         }
-        ASSERT_LT(got.status, 500) << got.body;
+        // "Try again": what a row's locks cost when everybody writes to forty of them.
+        const bool busy = got.status == 503 && w.db->may_be_busy();
+        ASSERT_TRUE(got.status < 500 || busy) << got.body;
         ++w.writes;
       }
     } catch (const std::exception&) {

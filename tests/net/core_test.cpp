@@ -13,9 +13,13 @@
 #include <gtest/gtest.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 
 #include "net/core/event.h"
 #include "net/core/task.h"
@@ -118,9 +122,159 @@ TEST(Core, ExceptionsOfMessagesTasksAndHandlersAreCountedAndTheCoreGoesOn) {
     throw std::runtime_error("a task");
   };
   spawn(on, throws());
-  asio::post(on.io(), [] { throw 42; });
+  on.post([&on] { asio::post(on.io(), [] { throw 42; }); });
   EXPECT_TRUE(eventually([&] { return uncaught(7) == before + 3 && on.tasks_in_flight() == 0; }));
   run_on(on, [] {});
+}
+
+TEST(Core, NoWakeUpOfASleepingCoreIsLost) {
+  core on(0, false);
+  on.start();
+  std::atomic<int> ran{0};
+  std::vector<std::thread> senders;
+  for (int s = 0; s < 4; ++s) {
+    senders.emplace_back([&] {
+      // Each waits for its message, so the core falls asleep all the time; a lost wake-up never returns.
+      for (int i = 0; i < 3000; ++i) run_on(on, [&] { ran.fetch_add(1); });
+    });
+  }
+  for (std::thread& each : senders) each.join();
+  EXPECT_EQ(ran.load(), 12000);
+}
+
+task<void> waits_for_asio(core& on, std::atomic<int>& seen) {
+  asio::steady_timer timer(on.io(), std::chrono::milliseconds(2));
+  static_cast<void>(co_await timer.async_wait(kTuple));
+  seen.fetch_add(1);
+  asio::basic_socket_acceptor<asio::ip::tcp, executor> acceptor(
+      on.io().get_executor(), asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  std::thread peer([to = acceptor.local_endpoint()] {
+    asio::io_context mine;
+    asio::ip::tcp::socket socket(mine);
+    socket.connect(to);
+    std::array<char, 1> byte{'x'};
+    for (int i = 0; i < 100; ++i) {
+      asio::write(socket, asio::buffer(byte));
+      asio::read(socket, asio::buffer(byte));
+    }
+  });
+  asio::basic_stream_socket<asio::ip::tcp, executor> socket(on.io().get_executor());
+  static_cast<void>(co_await acceptor.async_accept(socket, kTuple));
+  std::array<char, 1> byte{};
+  for (int i = 0; i < 100; ++i) {
+    static_cast<void>(co_await socket.async_read_some(asio::buffer(byte), kTuple));
+    static_cast<void>(co_await socket.async_write_some(asio::buffer(byte), kTuple));
+    seen.fetch_add(1);
+  }
+  peer.join();
+}
+
+TEST(Core, AsiosTimersAndSocketsWakeASleepingCore) {
+  core on(0, false);
+  on.start();
+  std::atomic<int> seen{0};
+  spawn(on, waits_for_asio(on, seen));
+  EXPECT_TRUE(eventually([&] { return seen.load() == 101 && on.tasks_in_flight() == 0; }));
+}
+
+task<void> is_notified_by_asio(core& on) {
+  request_context context(on);
+  event done(on);
+  asio::steady_timer timer(on.io(), std::chrono::milliseconds(1));
+  timer.async_wait([&done](const boost::system::error_code&) { done.notify(); });
+  static_cast<void>(co_await done.wait(context));
+}
+
+// A handler of Asio's objects resumes the last task there is: to Asio there is then no work left.
+TEST(Core, GoesOnAfterItsLastTaskHasEnded) {
+  core on(0, false);
+  on.start();
+  for (int round = 0; round < 20; ++round) {
+    spawn(on, is_notified_by_asio(on));
+    ASSERT_TRUE(eventually([&] { return on.tasks_in_flight() == 0; })) << round;
+    run_on(on, [] {});
+  }
+}
+
+// Asio puts an operation that is done at once into its queue, of which no descriptor tells.
+task<void> finds_all_done_at_once(core& on, std::atomic<int>& seen) {
+  using stream = asio::basic_stream_socket<asio::local::stream_protocol, executor>;
+  stream a(on.io().get_executor()), b(on.io().get_executor());
+  asio::local::connect_pair(a, b);
+  std::array<char, 1> byte{'x'};
+  for (int i = 0; i < 300; ++i) {
+    for (int yields = i % 4; yields > 0; --yields) co_await yield_core();
+    static_cast<void>(co_await a.async_write_some(asio::buffer(byte), kTuple));
+    for (int yields = i / 4 % 4; yields > 0; --yields) co_await yield_core();
+    static_cast<void>(co_await b.async_read_some(asio::buffer(byte), kTuple));
+    seen.fetch_add(1);
+  }
+}
+
+TEST(Core, WhatATaskFindsDoneAtOnceInAsioIsTold) {
+  core on(0, false);
+  on.start();
+  for (int tasks = 1; tasks <= 3; ++tasks) {
+    std::atomic<int> seen{0};
+    for (int i = 0; i < tasks; ++i) spawn(on, finds_all_done_at_once(on, seen));
+    EXPECT_TRUE(eventually([&] { return seen.load() == 300 * tasks && on.tasks_in_flight() == 0; }))
+        << seen.load();
+  }
+}
+
+TEST(Core, WhatAMessageOrATimerCancelsInAsioIsTold) {
+  core on(0, false);
+  on.start();
+  std::atomic<int> told{0};
+  std::unique_ptr<asio::steady_timer> first, second;
+  run_on(on, [&] {
+    for (auto* each : {&first, &second}) {
+      *each = std::make_unique<asio::steady_timer>(on.io(), std::chrono::hours(1));
+      (*each)->async_wait([&](const boost::system::error_code&) { told.fetch_add(1); });
+    }
+  });
+  on.post([&] { first->cancel(); });
+  EXPECT_TRUE(eventually([&] { return told.load() == 1; }));
+  timer_entry later([](void* of) noexcept { static_cast<asio::steady_timer*>(of)->cancel(); }, second.get());
+  run_on(on, [&] { on.timers().arm(later, std::chrono::steady_clock::now()); });
+  EXPECT_TRUE(eventually([&] { return told.load() == 2; }));
+  run_on(on, [&] {
+    first.reset();
+    second.reset();
+  });
+}
+
+std::uint64_t count_of(const char* name, unsigned id) {
+  return perf::metrics::add_counter(name, "", {{"core", std::to_string(id)}}).value();
+}
+
+TEST(Core, BusyPollingFindsMessagesWithoutSleepingAndThenSleeps) {
+  constexpr const char* kHits = "syncline_core_busy_poll_hits_total";
+  constexpr const char* kSleeps = "syncline_core_sleeps_total";
+  {
+    core on(21, false, std::chrono::seconds(100));
+    on.start();
+    for (int i = 0; i < 100; ++i) run_on(on, [] {});
+    EXPECT_GT(count_of(kHits, 21), 0U);
+    EXPECT_EQ(count_of(kSleeps, 21), 0U);
+  }
+  core on(22, false, std::chrono::microseconds(500));
+  on.start();
+  run_on(on, [] {});
+  EXPECT_TRUE(eventually([&] { return count_of(kSleeps, 22) > 0; }));
+  run_on(on, [] {});  // a message wakes it then
+}
+
+TEST(Core, ACoreWithoutWorkSleepsOnce) {
+  core on(23, false);
+  on.start();
+  run_on(on, [] {});
+  const auto sleeps = [] { return count_of("syncline_core_sleeps_total", 23); };
+  EXPECT_TRUE(eventually([&] { return sleeps() > 0; }));
+  const std::uint64_t before = sleeps();
+  for (int i = 0; i < 50; ++i) std::this_thread::yield();
+  run_on(on, [] {});
+  EXPECT_LE(sleeps(), before + 2);  // before the message and after it
 }
 
 TEST(Core, ARootTaskSeesTotalCancellationAndDoesNotThrow) {

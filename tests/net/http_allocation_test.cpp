@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "perf/log.h"
 #include "tests/net/scripted_server.h"
 #include "tests/net/watched_memory.h"
 #include "tests/net/websocket_server.h"
@@ -38,6 +39,24 @@ TEST(HttpAllocation, AnAnswerFromTheFastPathAllocatesNothing) {
   EXPECT_EQ(c.ask("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").body, "slow");
   memory::count_cores(false);
   EXPECT_GT(memory::of_cores(), before);
+}
+
+TEST(HttpAllocation, ALineOfTheAccessLogAllocatesNothingOnTheCore) {
+  perf::log_start(
+      {.path = "/dev/null", .level = perf::log_level::warn, .access = true, .flush_interval_ms = 1});
+  {
+    testing::scripted_server s(testing::quick_options(), 1);
+    testing::raw_client c = s.connect();
+    const std::uint64_t before = memory::of_cores();
+    for (const bool counted : {false, true}) {
+      memory::count_cores(counted);
+      for (int i = 0; i < 500; ++i) ASSERT_EQ(c.ask("GET /fast HTTP/1.1\r\nHost: a\r\n\r\n").body, "fast");
+      memory::count_cores(false);
+    }
+    EXPECT_EQ(memory::of_cores(), before);
+  }
+  perf::log_start({.path = "/dev/null"});  // without it again
+  perf::log_stop();
 }
 
 TEST(HttpAllocation, AWebsocketMessageAndItsEchoAllocateNothing) {

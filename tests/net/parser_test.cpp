@@ -109,6 +109,34 @@ TEST(Parser, AcceptsHostsOfEveryForm) {
   }
 }
 
+// The latest valid host is not checked again; nothing else may pass for it.
+TEST(Parser, AHostIsJudgedTheSameWhateverCameBefore) {
+  const auto with_host = [](const std::string& host) { return get("/", "Host: " + host + "\r\n"); };
+  const std::string longest(60, 'h');  // more than is remembered
+  const std::vector<std::string> good{"a", "ab", "a:80", "[::1]", longest, longest + "i"};
+  const std::vector<std::string> bad{"", "a b", "a:", "a:8x", "ab c", "@a", longest + "@a", "[::1"};
+  std::vector<std::string> before = good;
+  before.emplace_back();  // nothing: HTTP/1.0 without Host
+  for (const std::string& first : before) {
+    for (const std::vector<std::string>* const kind : {&good, &bad}) {
+      for (const std::string& host : *kind) {
+        parsed p;
+        head_parser parser;
+        const std::string earlier = first.empty() ? "GET / HTTP/1.0\r\n\r\n" : with_host(first);
+        ASSERT_EQ(parser.parse(earlier, limits(), p.fields, p.head), parse_status::complete);
+        parser.reset();
+        const std::string now = with_host(host);
+        const parse_status alone = parse_once(now).status;
+        EXPECT_EQ(parser.parse(now, limits(), p.fields, p.head), alone) << first << " then " << host;
+        if (alone == parse_status::complete) {
+          EXPECT_EQ(p.head.host, host);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(parse_once(with_host("")).status, parse_status::failed);
+}
+
 TEST(Parser, ToleratesOneEmptyLineBeforeTheRequest) {
   const std::string bytes = "\r\n" + get("/");
   const parsed p = parse_once(bytes);

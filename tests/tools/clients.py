@@ -4,7 +4,8 @@
     /usr/bin/python3 tests/tools/clients.py [--build build/release] [--node-modules FOLDER] [--only attacks]
 
 Each line is `ok`, `FAILED` or `not installed`; the exit code is 1 if anything failed. Used where they are installed: curl, wrk, h2load,
-slowhttptest, Python's h11, wsproto and websockets (Debian: python3-...), and npm's undici and ws in FOLDER (`npm install undici ws`).
+slowhttptest, Chromium (driven through Python's websockets), Python's h11, wsproto and websockets (Debian: python3-...), and npm's undici
+and ws in FOLDER (`npm install undici ws`).
 Everything is on loopback and in a temporary directory; what it starts it stops.
 """
 
@@ -173,6 +174,122 @@ def with_node(api, echo, modules):
             check(f"{name}: {what}", done.returncode == 0, done.stderr[-300:])
 
 
+# Run in a page of the server itself: what a web application on the same origin does.
+IN_API_PAGE = """(async () => {
+  const seen = {};
+  const row = await fetch('/v1/users/2');
+  seen['fetch'] = row.ok && (await row.json()).id === 2;
+  const etag = row.headers.get('ETag');
+  seen['revalidated by the browser'] = (await fetch('/v1/users/2', { cache: 'no-cache' })).status === 200
+    && (await fetch('/v1/users/2', { headers: { 'If-None-Match': etag } })).status === 304;
+  const created = await fetch('/v1/follows/1,9', { method: 'PUT', headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ user_id: 1, target_id: 9 }) });
+  seen['fetch with a body'] = [200, 201].includes(created.status) || 'status ' + created.status;
+
+  const lines = async (url, enough) => {
+    const stop = new AbortController(), answer = await fetch(url, { signal: stop.signal });
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '', reads = 0;
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      text += value; ++reads;
+      if (enough(text)) { stop.abort(); break; }
+    }
+    return { text, reads, encoding: answer.headers.get('Content-Encoding') };
+  };
+  const whole = await lines('/v1/sync?resources=users', () => false);
+  seen['a whole stream'] = whole.text.split('\\n').filter(l => l.includes('"op":"put"')).length === 1000;
+  const live = await lines('/v1/sync?resources=users&live=1', text => text.includes('up_to_date'));
+  seen['a live stream, read until up to date, aborted'] = live.reads > 0;
+
+  seen['/v1/subscribe'] = await new Promise(resolve => {
+    const s = new WebSocket('ws://' + location.host + '/v1/subscribe');
+    let puts = 0;
+    s.onopen = () => s.send(JSON.stringify({ op: 'subscribe', id: 'all', resources: ['users'] }));
+    s.onmessage = e => {
+      puts += e.data.includes('"op":"put"') ? 1 : 0;
+      if (e.data.includes('up_to_date')) s.close(1000);
+    };
+    s.onclose = e => resolve(puts === 1000 && e.code === 1000 && e.wasClean || puts + ' rows, code ' + e.code);
+  });
+  return JSON.stringify(seen);
+})()"""
+IN_ECHO_PAGE = """(async () => {
+  const seen = {}, text = 'line by line '.repeat(20000);
+  seen['WebSocket echo, deflate'] = await new Promise(resolve => {
+    const s = new WebSocket('ws://' + location.host + '/');
+    s.binaryType = 'arraybuffer';
+    const got = [];
+    s.onopen = () => { s.send(text); s.send(new Uint8Array(300000).fill(7)); };
+    s.onmessage = e => { got.push(e.data); if (got.length === 2) s.close(1000, 'bye'); };
+    s.onclose = e => resolve(got[0] === text && got[1].byteLength === 300000 && e.code === 1000
+      && s.extensions.startsWith('permessage-deflate') || 'code ' + e.code + ' ' + s.extensions);
+  });
+  const body = new Uint8Array(300000).map((_, i) => i & 127);
+  const back = new Uint8Array(await (await fetch('/', { method: 'POST', body })).arrayBuffer());
+  seen['300 KB echoed'] = back.length === body.length && back.every((b, i) => b === body[i]);
+  // What is not there: a page of another origin may not read the API.
+  seen['another origin is kept out'] = await fetch('http://127.0.0.1:%d/v1/users/1').then(() => 'it could read', () => true)
+    && await new Promise(resolve => {
+      const s = new WebSocket('ws://127.0.0.1:%d/v1/subscribe');
+      s.onopen = () => resolve('it could subscribe');
+      s.onerror = () => resolve(true);
+    });
+  return JSON.stringify(seen);
+})()"""
+
+
+def with_chromium(api, echo, top):
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not present("Chromium", chromium) or not present("Chromium's driver (python3-websockets)", importlib.util.find_spec("websockets")):
+        return
+    import asyncio
+    import json
+    import urllib.request
+    import websockets
+    browser = subprocess.Popen([chromium, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--no-first-run",
+                                "--user-data-dir=" + os.path.join(top, "chromium"), "about:blank"], stderr=subprocess.PIPE, text=True)
+
+    async def ask(socket, method, **params):
+        ask.last += 1
+        await socket.send(json.dumps({"id": ask.last, "method": method, "params": params}))
+        while True:
+            said = json.loads(await asyncio.wait_for(socket.recv(), 60))
+            if said.get("id") == ask.last:
+                return said.get("result", said)
+    ask.last = 0
+
+    async def in_page(port, url, script):
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/json/new?{url}", method="PUT")
+        page = json.load(urllib.request.urlopen(request, timeout=30))
+        async with websockets.connect(page["webSocketDebuggerUrl"], max_size=2**24) as socket:
+            for _ in range(100):
+                state = await ask(socket, "Runtime.evaluate", expression="document.readyState + ' ' + location.href")
+                if state["result"].get("value") == "complete " + url:
+                    break
+                await asyncio.sleep(0.1)
+            done = await ask(socket, "Runtime.evaluate", expression=script, awaitPromise=True)
+            return json.loads(done["result"]["value"]) if "value" in done.get("result", {}) else {"script": str(done)[:600]}
+
+    try:
+        port = None
+        for line in browser.stderr:
+            found = re.search(r"DevTools listening on ws://127\.0\.0\.1:(\d+)/", line)
+            if found:
+                port = int(found[1])
+                break
+        if port is None:
+            return check("Chromium: starts", False)
+        threading.Thread(target=browser.stderr.read, daemon=True).start()
+        for url, script in ((f"http://127.0.0.1:{api}/v1/users/1", IN_API_PAGE), (f"http://127.0.0.1:{echo}/", IN_ECHO_PAGE % (api, api))):
+            for what, how in asyncio.run(in_page(port, url, script)).items():
+                check(f"Chromium: {what}", how is True, "" if how is True else how)
+    finally:
+        browser.terminate()
+        browser.wait(30)
+
+
 class Bystander(threading.Thread):
     """A client that asks 200 times a second on one connection, and once a second on a new one."""
 
@@ -237,7 +354,7 @@ def main():
         subprocess.run([binary, "demo-data", "--db", database, "--fill", "--users", "1000"], check=True, capture_output=True)
         server, api = start([binary, "serve", "--config", "configs/demo/syncline.json", "--set", "http.port=0", "--set", "admin.port=0",
                              "--set", "storage.sqlite.path=" + database], r"http://127\.0\.0\.1:(\d+)")
-        echo_server, echo = start([os.path.join(args.build, "echo_server")], r"port (\d+)")
+        echo_server, echo = start([os.path.join(args.build, "echo_server"), "--deflate"], r"port (\d+)")
         try:
             if args.only in (None, "clients"):
                 with_curl(api, echo, top)
@@ -245,6 +362,7 @@ def main():
                 for name, use, port in (("h11", with_h11, api), ("wsproto", with_wsproto, echo), ("websockets", with_websockets, echo)):
                     if present(name, importlib.util.find_spec(name)):
                         use(port)
+                with_chromium(api, echo, top)
                 with_node(api, echo, args.node_modules and os.path.abspath(args.node_modules))
             if args.only in (None, "attacks"):
                 attacks(api)
