@@ -66,9 +66,6 @@ class world {
     options_.primary.user = environment("SYNCLINE_TEST_MYSQL_USER");
     options_.primary.password = environment("SYNCLINE_TEST_MYSQL_PASSWORD");
     options_.migrate_on_start = true;
-    // Set it to see uploads that do not wait for the feed.
-    if (const char* const ahead = std::getenv("BULK_AHEAD_ROWS"))
-      options_.bulk_ahead_rows = static_cast<std::uint32_t>(std::atoi(ahead));
     schema_ = "syncline_store_bench_" + std::to_string(::getpid());
     sql("CREATE DATABASE " + schema_);
     options_.primary.schema = schema_;

@@ -21,9 +21,6 @@ struct mysql_options {
   std::uint32_t schema_check_s = 30;      // how often triggers and table identities are looked at
   std::uint32_t write_retries_max = 5;    // after a deadlock or a lock that was not to be had
   std::uint32_t lock_wait_timeout_s = 5;  // innodb_lock_wait_timeout of our sessions
-  // Rows of bulk batches that may be acknowledged when they are durable, before the feed has them: 0 waits
-  // for the feed with every batch. What is ahead is in the feed within a few rounds.
-  std::uint32_t bulk_ahead_rows = 0;
   std::uint32_t transaction_idle_ms = 10000;
   std::uint32_t tombstone_days = 30;
   std::uint32_t purge_interval_s = 60;

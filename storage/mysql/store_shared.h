@@ -36,7 +36,6 @@ struct store_shared {
   std::unique_ptr<sequencer> feed;
   store_metrics metrics;
   std::atomic<std::uint64_t> commits{0}, rows_written{0}, rows_read{0};
-  std::atomic<std::uint64_t> rows_ahead{0};  // acknowledged before the feed had them, since a settle began
   std::atomic<std::uint64_t> rows_in_writes{0}, batches_in_writes{0}, reads_under_way{0};
   std::atomic<bool> stopping{false};
 };

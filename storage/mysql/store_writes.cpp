@@ -107,16 +107,6 @@ net::task<net::result<void>> pause(net::request_context& context, std::uint32_t 
   return net::sleep_until(context, clock::now() + milliseconds(spread(random)));
 }
 
-// Whether a batch may be acknowledged now that it is durable.
-bool may_run_ahead(const net::request_context& context, store_shared& shared, const write_batch& batch) {
-  const std::uint64_t most = shared.options.bulk_ahead_rows;
-  if (context.work() != net::work_class::bulk || most == 0) return false;
-  if (shared.rows_ahead.fetch_add(batch.row_count) + batch.row_count <= most) return true;
-  // The round that is waited for now takes everything before it along.
-  shared.rows_ahead.store(0);
-  return false;
-}
-
 // Rows and batches that are being written, for the figures.
 class counted_write {
  public:
@@ -230,9 +220,7 @@ net::task<net::result<write_outcome>> write_batch_alone(net::request_context& co
   if (made.kept) {
     shared.metrics.commits.add();
     shared.commits.fetch_add(1, std::memory_order_relaxed);
-  }
-  // Also where every row was unchanged: what it was compared with may be younger than the feed.
-  if (made.kept && !may_run_ahead(context, shared, batch)) {
+    // Also where every row was unchanged: what it was compared with may be younger than the feed.
     auto acknowledging = acknowledge(context, shared);
     const net::result<std::int64_t> position = co_await std::move(acknowledging);
     if (!position) co_return position.error();
