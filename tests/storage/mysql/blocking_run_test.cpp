@@ -37,7 +37,7 @@ TEST_F(MysqlBlockingRun, GivesASessionInWhichTextsAndTimesHaveOneMeaning) {
   ASSERT_TRUE(done.has_value()) << done.error().text();
   EXPECT_EQ(
       found,
-      "+00:00|STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO|READ-COMMITTED|1|7|utf8mb4");
+      "+00:00|NO_AUTO_VALUE_ON_ZERO,STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION|READ-COMMITTED|1|7|utf8mb4");
 }
 
 TEST_F(MysqlBlockingRun, TheErrorOfTheConnectOrOfTheWorkComesBack) {
