@@ -207,7 +207,7 @@ stage 'release tests' run_ctest release
 need 'asan+ubsan build' scripts/build.sh asan
 stage 'asan+ubsan tests' run_ctest asan -LE once
 # What threads share: the handlers of test_server run on one core each and are seen through test_e2e.
-need 'tsan build' scripts/build.sh tsan test_perf test_net test_cache test_storage test_mysql test_e2e
+need 'tsan build' scripts/build.sh tsan test_perf test_net test_cache test_storage test_store test_mysql test_e2e
 stage 'tsan tests' run_ctest tsan -LE once -E test_server "${tsan_repeat[@]}"
 need 'fuzz build' scripts/build.sh fuzz fuzzers
 stage 'fuzz smoke' run_fuzzers
