@@ -1,10 +1,17 @@
 # Flags common to all our targets, and the one function that makes a library of a folder.
 
+# Lines are all that a sanitizer's report needs, and cost a fraction of what -g does to compile and link.
+set(debug_symbols -g)
+if(SYNCLINE_SANITIZE)
+  set(debug_symbols -g1)
+endif()
+
 add_library(syncline_options INTERFACE)
 target_compile_options(syncline_options INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
   -Wnull-dereference -Wdouble-promotion -Wformat=2 -Wimplicit-fallthrough -Werror
-  -fno-omit-frame-pointer -g -fno-semantic-interposition
+  -fno-omit-frame-pointer -fno-semantic-interposition
+  ${debug_symbols}
   "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
 target_compile_definitions(syncline_options INTERFACE
   BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_VISIBILITY
@@ -36,6 +43,11 @@ if(SYNCLINE_SANITIZE)
     target_compile_options(syncline_options INTERFACE -fno-sanitize=function)
   endif()
 endif()
+
+# Code of tests is not optimised further than its compilation pays back: -O2 -g took twice as long (10 s a file).
+add_library(syncline_test_options INTERFACE)
+target_compile_options(syncline_test_options INTERFACE -O1 -g1)
+target_link_libraries(syncline_test_options INTERFACE syncline_options)
 
 # A precompiled Asio awaitable header: a file with a coroutine otherwise costs 5 s.
 function(syncline_use_tasks target)

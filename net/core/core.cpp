@@ -112,6 +112,10 @@ void core::post(std::function<void()> message) {
   loop_->push(std::make_unique<function_message>(std::move(message)));
 }
 
+std::uint64_t core::turns() const noexcept {
+  return loop_->turns;
+}
+
 core* core::current() noexcept {
   return current_core;
 }

@@ -49,6 +49,8 @@ class core {
   void post(std::function<void()> message);
   // The core this thread is, or nullptr.
   [[nodiscard]] static core* current() noexcept;
+  // Turns of the loop so far. What ends outside is heard of between turns only.
+  [[nodiscard]] std::uint64_t turns() const noexcept;
   // Root tasks that have not ended yet; any thread.
   [[nodiscard]] std::uint64_t tasks_in_flight() const noexcept {
     return tasks_in_flight_.load(std::memory_order_relaxed);

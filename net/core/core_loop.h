@@ -80,6 +80,7 @@ struct core::loop {
   core_waiter* waiters = nullptr;
   std::atomic<core_message*> inbox{nullptr};  // newest first
   std::atomic<bool> sleeping{false};
+  std::uint64_t turns = 0;
   bool stopping = false;
   bool ended = false;  // the thread that ran end() only
   poller poll;

@@ -165,6 +165,7 @@ void core::loop::fetch() noexcept {
 }
 
 void core::loop::turn() noexcept {
+  ++turns;
   try {
     if (asio) asio->poll();
   } catch (...) {

@@ -55,7 +55,7 @@ struct connection_pool::waiting : pool_waiter {
     holder = context.request_id;
   }
   ~waiting() {
-    if (queued) owner.state_.leave(*this, why_left, clock_now());
+    if (queued) owner.state_.leave(*this, why_left, owner.moment());
     if (granted != nullptr) owner.release(*granted, since_granted, false);
   }
   waiting(const waiting&) = delete;
@@ -119,9 +119,16 @@ void connection_pool::start() {
   tick();
 }
 
+// Now, and the first in each turn of the loop is when the state heard of what had ended.
+steady_time connection_pool::moment() noexcept {
+  const steady_time now = clock_now();
+  if (std::exchange(turn_, core_->turns()) != core_->turns()) state_.heard(now);
+  return now;
+}
+
 void connection_pool::tick() noexcept {
   if (stopping_) return;
-  state_.tick(clock_now());
+  state_.tick(moment());
   core_->timers().arm(ticker_, clock_now() + pool_state::kTick);
 }
 
@@ -130,7 +137,7 @@ void connection_pool::wake() noexcept {
   core_->post([this] {
     // Before looking: what comes from now on is a wake-up of its own.
     woken_.store(false);
-    state_.look(clock_now());
+    state_.look(moment());
   });
 }
 
@@ -145,7 +152,7 @@ task<result<pool_lease>> connection_pool::acquire_any(request_context& context, 
   if (context.cancelled()) co_return error(errc::cancelled, "the request was cancelled");
   if (!started_) start();
   waiting mine(*this, context, kind);
-  const steady_time asked = clock_now();
+  const steady_time asked = moment();
   mine.since_granted = asked;
   const pool_state::verdict verdict = state_.ask(mine, asked);
   if (verdict == pool_state::verdict::granted) co_return mine.take();
@@ -165,7 +172,7 @@ task<result<pool_lease>> connection_pool::acquire_any(request_context& context, 
 
 void connection_pool::release(pool_slot& slot, steady_time since, bool broken) noexcept {
   assert(core::current() == core_);
-  state_.release(slot, since, broken, clock_now());
+  state_.release(slot, since, broken, moment());
   note_progress();
 }
 
@@ -198,9 +205,9 @@ task<void> connection_pool::run_open(std::unique_ptr<job> running) {
   }
   pool_slot& slot = running->finish();
   if (made.has_value() && *made != nullptr) {
-    self.state_.opened(slot, std::move(*made), clock_now());
+    self.state_.opened(slot, std::move(*made), self.moment());
   } else {
-    self.state_.open_failed(slot, clock_now());
+    self.state_.open_failed(slot, self.moment());
   }
 }
 
@@ -217,7 +224,7 @@ task<void> connection_pool::run_tend(std::unique_ptr<job> running) {
   } catch (...) {
     note_uncaught(*self.core_, "pool reset");
   }
-  self.state_.tended(running->finish(), fit.has_value(), clock_now());
+  self.state_.tended(running->finish(), fit.has_value(), self.moment());
 }
 
 task<void> connection_pool::run_close(std::unique_ptr<job> running) {
@@ -227,7 +234,7 @@ task<void> connection_pool::run_close(std::unique_ptr<job> running) {
   } catch (...) {
     note_uncaught(*self.core_, "pool close");
   }
-  self.state_.closed(running->finish(), clock_now());
+  self.state_.closed(running->finish(), self.moment());
 }
 
 // ---- the end
@@ -245,7 +252,7 @@ task<result<void>> connection_pool::stop(request_context& context) {
   for (job* each : jobs_) {
     if (each->what == work::open) each->context.cancel();
   }
-  state_.stop(clock_now());
+  state_.stop(moment());
   while (!state_.empty() || !jobs_.empty()) {
     const result<void> woken = co_await emptied_->wait(context);
     if (woken.has_error()) co_return woken.error();

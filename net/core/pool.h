@@ -113,6 +113,7 @@ class connection_pool : private pool_hands, private pool_waker {
   static task<void> run_close(std::unique_ptr<job> running);
   void release(pool_slot& slot, steady_time since, bool broken) noexcept;
   void tick() noexcept;
+  [[nodiscard]] steady_time moment() noexcept;
   void note_progress() noexcept;
 
   core* core_;
@@ -121,6 +122,7 @@ class connection_pool : private pool_hands, private pool_waker {
   std::vector<job*> jobs_;  // under way
   pool_state state_;
   timer_entry ticker_;
+  std::uint64_t turn_ = 0;
   std::unique_ptr<event> emptied_;  // while stop() waits
   std::atomic<bool> woken_{false};  // a look is on its way: any number of wake-ups are one message
   bool started_ = false;

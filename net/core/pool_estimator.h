@@ -4,7 +4,9 @@
 // exclusive leases and for pipelined ones, whose hold is longer and whose lanes are more. A server that stops
 // answering ends no lease and so would never change the mean: the time since the last lease ended counts as
 // well, an eighth of it, because gaps between ends are about exponential and one in 3,000 is eight times the
-// mean by chance.
+// mean by chance. It counts up to `heard`, when the core last looked for what had ended: a thousand callers
+// that begin in one turn of the core's loop are no sign of a slow server. Connections that are coming are
+// lanes too, else whoever comes while the first of ten is open would be told ten times the wait.
 //
 // Thread: a value. Bound: a few words.
 #pragma once
@@ -34,11 +36,12 @@ class pool_estimator {
   }
   [[nodiscard]] std::uint32_t lanes() const noexcept { return lanes_; }
   [[nodiscard]] duration hold() const noexcept { return duration(static_cast<std::int64_t>(hold_us_)); }
-  // Of someone with `ahead` others before it.
-  [[nodiscard]] duration wait(std::size_t ahead, steady_time now) const noexcept {
-    double each_us = hold_us_ / std::max(1U, lanes_);
-    if (lanes_ != 0 && now > progress_) {
-      const auto gap = std::chrono::duration_cast<duration>(now - progress_);
+  // Of someone with `ahead` others before it, where `lanes_least` leases can be out at a time.
+  [[nodiscard]] duration wait(std::size_t ahead, steady_time heard,
+                              std::uint32_t lanes_least = 1) const noexcept {
+    double each_us = hold_us_ / std::max(lanes_least, lanes_);
+    if (lanes_ != 0 && heard > progress_) {
+      const auto gap = std::chrono::duration_cast<duration>(heard - progress_);
       each_us = std::max(each_us, static_cast<double>(gap.count()) / 8);
     }
     // Capped far above every deadline, so that the number fits.

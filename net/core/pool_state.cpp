@@ -61,28 +61,33 @@ pool_state::verdict pool_state::ask(pool_waiter& waiter, steady_time now) {
   }
   if (node_.down() && open() == 0) return refuse(waiter, refusal::down, now);
   if (queue_.waiting() >= options_.waiters_max) return refuse(waiter, refusal::full, now);
-  if (!fits(waiter, now)) return refuse(waiter, refusal::deadline, now);
+  if (!fits(waiter)) return refuse(waiter, refusal::deadline, now);
   queue_.push(waiter, now);
   settle(now);
   // The first connect found the circuit open.
   return waiter.refused ? verdict::refused : verdict::queued;
 }
 
-microseconds pool_state::estimate(work_class work, steady_time now) {
-  microseconds wait = of(work).estimator.wait(queue_.waiting(work), now);
+microseconds pool_state::queue_wait(work_class work) noexcept {
+  const auto lanes = static_cast<std::uint32_t>(open() + counted(condition::connecting));
+  return of(work).estimator.wait(queue_.waiting(work), heard_, std::max(1U, lanes));
+}
+
+microseconds pool_state::estimate(work_class work) {
+  microseconds wait = queue_wait(work);
   if (open() == 0) wait += connect_takes_;
   return wait;
 }
 
 // While the queue stands, who would wait so long that it is shed later is better refused now.
-bool pool_state::fits(const pool_waiter& waiter, steady_time now) {
+bool pool_state::fits(const pool_waiter& waiter) {
   const pool_codel& codel = of(waiter.work).codel;
   double part = options_.wait_percent_max / 100.0;
   if (codel.standing()) part = std::min(part, codel.entry_part());
   microseconds most = std::chrono::duration_cast<microseconds>(waiter.budget * part);
   // Where nothing is open the wait is the connect's, not the queue's: that may take all the time there is.
   if (open() == 0) most = std::chrono::duration_cast<microseconds>(waiter.budget);
-  return estimate(waiter.work, now) <= most;
+  return estimate(waiter.work) <= most;
 }
 
 pool_state::verdict pool_state::refuse(pool_waiter& waiter, refusal why, steady_time now) {
@@ -111,7 +116,7 @@ pool_state::verdict pool_state::refuse(pool_waiter& waiter, refusal why, steady_
       waiter.what = "too many requests wait for a connection";
       // When the queue of now is gone. Not under 50 ms: whoever is refused should not be back before anything
       // changed; not over 30 s: nobody knows that far ahead.
-      const auto wait = std::chrono::duration_cast<milliseconds>(estimate(waiter.work, now));
+      const auto wait = std::chrono::duration_cast<milliseconds>(estimate(waiter.work));
       waiter.retry_after_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(wait.count(), 50, 30'000));
       ++shed_since_report_;
       report(now);
@@ -319,8 +324,7 @@ void pool_state::grow(steady_time now) {
       const std::uint32_t room = node_.connections_for(id_, work);
       if (room == 0) wanting_ = true;
       servable += std::min<std::size_t>(queue_.waiting(work), room);
-      longest = std::max(
-          longest, static_cast<std::size_t>(of(work).estimator.wait(queue_.waiting(work), now).count()));
+      longest = std::max(longest, static_cast<std::size_t>(queue_wait(work).count()));
     }
     const std::size_t connecting = counted(condition::connecting);
     const std::size_t coming = connecting + counted(condition::resetting) + counted(condition::validating);

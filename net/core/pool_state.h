@@ -51,6 +51,8 @@ class pool_state {
   pool_state& operator=(const pool_state&) = delete;
 
   [[nodiscard]] verdict ask(pool_waiter& waiter, steady_time now);
+  // The loop has looked for what ended; what follows until the next call knows no more than that.
+  void heard(steady_time now) noexcept { heard_ = now; }
   // A queued waiter gives up.
   void leave(pool_waiter& waiter, errc why, steady_time now);
   // One use of a granted slot ends; `since` is when it began.
@@ -86,8 +88,9 @@ class pool_state {
   [[nodiscard]] of_class& of(work_class work) noexcept { return classes_[static_cast<std::size_t>(work)]; }
   [[nodiscard]] verdict refuse(pool_waiter& waiter, pool_meter::refusal why, steady_time now);
   void refuse_all(pool_meter::refusal why, steady_time now);
-  [[nodiscard]] bool fits(const pool_waiter& waiter, steady_time now);
-  [[nodiscard]] std::chrono::microseconds estimate(work_class work, steady_time now);
+  [[nodiscard]] bool fits(const pool_waiter& waiter);
+  [[nodiscard]] std::chrono::microseconds queue_wait(work_class work) noexcept;
+  [[nodiscard]] std::chrono::microseconds estimate(work_class work);
   [[nodiscard]] pool_slot* find(const pool_waiter& waiter, steady_time now);
   [[nodiscard]] pool_slot* take_idle(steady_time now);
   [[nodiscard]] pool_slot* join(const pool_waiter& waiter);
@@ -125,6 +128,7 @@ class pool_state {
   std::chrono::microseconds connect_takes_{20'000};  // a guess until the first one
   bool connect_known_ = false;
   std::uint64_t random_;
+  steady_time heard_{};
   bool wanting_ = false;  // the node has noted something for us
   bool pass_on_ = false;  // another core waits for what we let go
   bool lending_ = false;  // asked for an idle connection that was not idle for long enough yet

@@ -132,9 +132,10 @@ void page_begin::judge(const small_result& found) {
   out.generation = static_cast<std::uint64_t>(found.integer(0, 0));
   if (!wanted_.from) return;
   const std::int64_t at = wanted_.from->seq;
+  const std::int64_t newest = wanted_.from->newest();
   if (found.null(0, 1)) {
     out.standing = reset_reason::unknown_generation;
-  } else if ((!found.null(0, 2) && at > found.integer(0, 2)) || at > out.seq || at < 0) {
+  } else if ((!found.null(0, 2) && newest > found.integer(0, 2)) || newest > out.seq || at < 0) {
     out.standing = reset_reason::feed_went_back;
   } else if (out.horizon > 0 && at < out.horizon) {
     out.standing = reset_reason::history_purged;

@@ -374,6 +374,7 @@ net::task<net::result<void>> page_reading::run(const std::vector<resource_row>& 
   if (auto done = co_await std::move(following); !done) co_return done;
   auto scanning = scan();
   if (auto done = co_await std::move(scanning); !done) co_return done;
+  page_.next.note_rows(page_.changes.empty() ? page_.next.seq : begun_.seq);
   page_.up_to_date = !page_.next.scanning && page_.next.seq == begun_.seq;
   co_return net::result<void>();
 }

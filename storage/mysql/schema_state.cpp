@@ -125,7 +125,8 @@ bool is_there(const triggers_there& all, const trigger_text& wanted) {
 std::vector<std::string> leftovers(const triggers_there& all, const std::vector<trigger_text>& wanted,
                                    std::int64_t id) {
   std::vector<std::string> out;
-  for (const auto& [name, there] : all) {
+  for (const auto& there : all) {
+    const std::string& name = there.first;
     const bool keep =
         std::any_of(wanted.begin(), wanted.end(), [&](const trigger_text& w) { return w.name == name; });
     if (trigger_owner(name) == id && !keep) out.push_back(name);

@@ -64,8 +64,8 @@ net::result<reset_reason> check_position(connection& db, const cursor& at, const
   if (code == SQLITE_DONE) return reset_reason::unknown_generation;
   if (code != SQLITE_ROW) return db.error(code, "looking for a generation");
   const cell next = row->column(0);
-  if (next.k == cell::kind::integer && at.seq > next.integer) return reset_reason::feed_went_back;
-  if (at.seq > clock.seq || at.seq < 0) return reset_reason::feed_went_back;
+  if (next.k == cell::kind::integer && at.newest() > next.integer) return reset_reason::feed_went_back;
+  if (at.newest() > clock.seq || at.seq < 0) return reset_reason::feed_went_back;
   if (clock.horizon > 0 && at.seq < clock.horizon) return reset_reason::history_purged;
   return reset_reason::none;
 }

@@ -148,6 +148,11 @@ class mysql_model_database final : public model_database {
   // As text, from one snapshot: every row of every table, Syncline's among them.
   void take_backup() override {
     const auto db = open();
+    // The sequencer works on: without a snapshot it could move rows from a table that is still to be read to
+    // one that was.
+    if (!db->run(
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;\nSTART TRANSACTION WITH CONSISTENT SNAPSHOT"))
+      throw std::runtime_error("no snapshot for the backup");
     std::string copy;
     for (const std::string& table :
          db->rows("SELECT table_name FROM information_schema.tables WHERE table_schema=DATABASE() AND "

@@ -49,6 +49,7 @@ struct world {
   std::atomic<bool> stop{false};
   std::atomic<bool> pause{false};
   std::atomic<int> paused{0};
+  std::atomic<int> restores{0};
   std::atomic<std::uint64_t> writes{0}, reconnects{0}, resets{0}, lines{0};
 };
 
@@ -171,13 +172,30 @@ std::vector<interest> interests() {
       {"resources=items,parts", "1", "1"},    {"resources=items", "1", ""}};
 }
 
+// A cut connection. A client that keeps rows only with their cursor drops what came after it; one that keeps
+// them at once is right as well, except where the database was restored to a time before them.
+class cut_lines {
+ public:
+  cut_lines(const world& w, std::uint64_t seed) : of_(w), careful_(seed % 2 == 0), seen_(w.restores) {}
+  void drop_from(synced_copy& copy) {
+    if (const int now = of_.restores; careful_ || std::exchange(seen_, now) != now) copy.drop_unconfirmed();
+  }
+
+ private:
+  const world& of_;
+  bool careful_;
+  int seen_;
+};
+
 // Follows until `final` is set and everything arrived; drops the connection at random and resumes with its
 // cursor.
 void follow(world& w, const interest& what, std::uint64_t seed, const std::atomic<bool>& final,
             synced_copy& copy) {
   dice d{std::mt19937_64(seed)};
+  cut_lines cut(w, seed);
   for (;;) {
     const bool last_round = final;
+    cut.drop_from(copy);
     try {
       http_client client(w.port, d.upto(3) == 0 ? 4096 : 0);
       const bool live = !last_round && d.upto(3) != 0;
@@ -226,8 +244,10 @@ std::string subscribe_text(const interest& what, const synced_copy& copy) {
 void subscribe(world& w, const interest& what, std::uint64_t seed, const std::atomic<bool>& final,
                synced_copy& copy) {
   dice d{std::mt19937_64(seed)};
+  cut_lines cut(w, seed);
   for (;;) {
     const bool last_round = final;
+    cut.drop_from(copy);
     try {
       websocket_client client(w.port, "/v1/subscribe", d.upto(2) == 0);
       if (client.status() == 503) throw std::runtime_error("try again");
@@ -300,6 +320,7 @@ void restore_backup(world& w) {
   while_quiet(w, [&w] {
     w.server->kill();
     w.db->restore_backup();
+    ++w.restores;
     restart(w);
   });
 }

@@ -63,6 +63,7 @@ struct pool_by_hand {
     made.work = work;
     made.kind = kind;
     made.deadline = now + within;
+    core[at]->state.heard(now);
     last = core[at]->state.ask(made, now);
     return made;
   }

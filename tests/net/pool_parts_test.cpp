@@ -66,6 +66,7 @@ TEST(PoolEstimator, AServerThatStopsAnsweringIsSeenWithoutAnyLeaseEnding) {
   pool_estimator estimator(milliseconds(2));
   for (int i = 0; i < 10; ++i) estimator.lease_begins(kStart);
   EXPECT_GE(estimator.wait(0, kStart + milliseconds(4000)), milliseconds(500));
+  EXPECT_EQ(estimator.wait(0, kStart, 20), microseconds(100)) << "nothing heard, twice the lanes coming";
 }
 
 TEST(PoolBreaker, FourConnectsThatFailTogetherAreOneFailure) {

@@ -35,8 +35,11 @@ std::string encoded(std::string_view bytes) {
 TEST(Cursor, ReadsBackWhatItWrote) {
   cursor last = following();
   last.seq = std::numeric_limits<std::int64_t>::max();
+  cursor beyond = scanning(true, "17,42");
+  beyond.note_rows(beyond.seq + 1);
+  EXPECT_EQ(beyond.newest(), beyond.seq + 1);
   for (const cursor& c :
-       {cursor{}, following(), last, scanning(false, ""), scanning(true, ""), scanning(true, "17,42"),
+       {cursor{}, following(), last, beyond, scanning(false, ""), scanning(true, ""), scanning(true, "17,42"),
         scanning(true, std::string("\0\xFF%2C", 5)), scanning(true, std::string(kKeyBytesMax, 'k'))}) {
     const auto back = cursor::parse(c.text());
     ASSERT_TRUE(back) << back.error().text();
@@ -73,10 +76,17 @@ TEST(Cursor, RefusesWhatIsNotOurs) {
   EXPECT_FALSE(cursor::parse(encoded(good.substr(0, 25))));
   EXPECT_FALSE(cursor::parse(encoded(good + "x")));
   EXPECT_FALSE(cursor::parse(changed(0, 2)));        // version
-  EXPECT_FALSE(cursor::parse(changed(1, 4)));        // an unknown flag
+  EXPECT_FALSE(cursor::parse(changed(1, 8)));        // an unknown flag
+  EXPECT_FALSE(cursor::parse(changed(1, 4)));        // rows beyond, but not up to where
+  EXPECT_FALSE(cursor::parse(changed(1, 6)));        // begun, but not scanning
   EXPECT_FALSE(cursor::parse(changed(1, 2)));        // begun, but not scanning
   EXPECT_FALSE(cursor::parse(changed(1, 1)));        // scanning, but no part
   EXPECT_FALSE(cursor::parse(changed(10, '\x80')));  // negative seq
+  std::string rows = good + std::string(8, '\0');
+  rows[1] = 4;
+  EXPECT_FALSE(cursor::parse(encoded(rows)));  // rows not beyond the position
+  rows.back() = 1;
+  EXPECT_TRUE(cursor::parse(encoded(rows)));
   EXPECT_FALSE(cursor::parse(std::string(kCursorBytesMax + 4, 'A')));
   std::string long_key = good + std::string(4 + kKeyBytesMax + 1, '\0');
   long_key[1] = 3;

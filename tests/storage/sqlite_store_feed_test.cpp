@@ -44,6 +44,39 @@ TEST_F(sqlite_store_feed, ARestoredBackupIsNoticedByItsGenerations) {
   EXPECT_EQ(follow(what, early).size(), 6U);
 }
 
+// A page of a first sync scans on while it follows the feed a few entries at a time, so its rows are newer
+// than its position: a backup from between the two has the position and not the rows.
+TEST_F(sqlite_store_feed, ABackupFromBetweenAFirstSyncsPositionAndItsRowsIsNoticed) {
+  open_store();
+  create_users(1, 20);
+  auto what = all_users();
+  const page_limits few{4, 1U << 20U};
+  auto first = page(what, std::nullopt, few);  // rows 1 to 4
+  ASSERT_TRUE(first.has_value());
+  for (int i = 1; i <= 4; ++i) move_user(i, 7);
+  const std::string backup = file_.path() + ".backup";
+  connection db = open_or_die(file_.path());
+  ASSERT_TRUE(db.exec("VACUUM INTO '" + backup + "'"));
+  const std::int64_t saved = store_->watermark();
+  move_user(5, 9);
+  auto second = page(what, first->next, few);  // two entries, and rows 5 and 6 as they are now
+  ASSERT_TRUE(second.has_value());
+  ASSERT_LT(second->next.seq, saved);
+  ASSERT_NE(second->bytes.find("\"team\":9"), std::string::npos);
+  std::optional<cursor> until = second->next;
+  close_store();
+  open_store();
+  EXPECT_EQ(follow(all_users(), until, few).front(), "put users 2") << "a restart is no break";
+  EXPECT_EQ(until->newest(), until->seq);
+  close_store();
+  std::filesystem::copy_file(backup, file_.path(), std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::remove(backup);
+  open_store();
+  std::optional<cursor> early = first->next, between = second->next;
+  EXPECT_EQ(follow(all_users(), between, few), lines{"reset feed-went-back"});
+  EXPECT_EQ(follow(all_users(), early, few).front(), "put users 1");
+}
+
 TEST_F(sqlite_store_feed, ARestoreInPlaceWhileOpenIsNoticed) {
   open_store();
   create_users(1, 3);

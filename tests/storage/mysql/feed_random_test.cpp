@@ -23,6 +23,7 @@ using namespace testing;
 using steady = std::chrono::steady_clock;
 constexpr int kWriters = 64;
 constexpr int kWritersOfNaive = 24;  // enough to fail; tests share a server of 200 connections
+constexpr int kRoundsOfNaive = 20;   // chance decides: most runs need one, the slowest machines a few
 constexpr int kKeys = 200;
 
 using place = std::pair<std::string, std::string>;  // scope, key
@@ -138,6 +139,16 @@ class MysqlFeedRandom : public mysql_feed_test {
   void end_writers() {
     enough_ = true;
     EXPECT_TRUE(eventually([this] { return writing_ == 0; }));
+  }
+  // Some thousands of changes, `meanwhile` again and again.
+  void write_for_naive(const std::function<void()>& meanwhile = [] {}) {
+    const long enough = committed_ + 3000;
+    begin_writers(kWritersOfNaive);
+    EXPECT_TRUE(eventually([&] {
+      meanwhile();
+      return committed_ > enough;
+    }));
+    end_writers();
   }
 
   // --- a reader of the feed ---
@@ -273,7 +284,6 @@ TEST_F(MysqlFeedRandom, AReaderOfTheFeedMissesNothing) {
 TEST_F(MysqlFeedRandom, AReaderWhoPollsIdsFails) {
   copies copy;
   std::int64_t last = 0;
-  begin_writers(kWritersOfNaive);
   const auto poll = [&] {
     const auto page = get<text_rows>([&](request_context& context) {
       return query(
@@ -285,13 +295,13 @@ TEST_F(MysqlFeedRandom, AReaderWhoPollsIdsFails) {
     apply(*page, copy);
     if (!page->empty()) last = page->back().integer(0);
   };
-  EXPECT_TRUE(eventually([&] {
+  std::size_t missed = 0;
+  for (int round = 0; round < kRoundsOfNaive && missed == 0; ++round) {
+    write_for_naive(poll);
     poll();
-    return committed_ > 3000;
-  }));
-  end_writers();
-  poll();
-  EXPECT_GT(misses(copy), 0U);
+    missed = misses(copy);
+  }
+  EXPECT_GT(missed, 0U);
 }
 
 // Two sequencers that take what is free: the later change of a place may be numbered first.
@@ -310,7 +320,7 @@ TEST_F(MysqlFeedRandom, ASequencerThatSkipsLockedRowsInvertsChanges) {
         "VARBINARY(1024), gone INT)",
         "DELETE FROM taken",
         "INSERT INTO taken SELECT * FROM syncline_pending ORDER BY id LIMIT 20 FOR UPDATE SKIP LOCKED",
-        "SELECT SLEEP(0.002)",
+        "SELECT SLEEP(RAND()*0.01)",
         "UPDATE syncline_clock SET seq=seq+(SELECT COUNT(*) FROM taken)",
         "INSERT INTO syncline_feed SELECT * FROM (SELECT resource, scope, k, (SELECT seq FROM "
         "syncline_clock)-ROW_NUMBER() "
@@ -343,16 +353,20 @@ TEST_F(MysqlFeedRandom, ASequencerThatSkipsLockedRowsInvertsChanges) {
     each.start();
     net::spawn(each, kept(&each));
   }
-  begin_writers(kWritersOfNaive);
-  EXPECT_TRUE(eventually([&] { return committed_ > 3000; }));
-  end_writers();
+  // An inversion is healed by the next change of its place, so what is wrong is looked for between rounds.
+  std::size_t found = 0;
+  for (int round = 0; round < kRoundsOfNaive && found == 0; ++round) {
+    write_for_naive();
+    EXPECT_TRUE(eventually([&] { return one_field("SELECT COUNT(*) FROM syncline_pending") == "0"; }));
+    found = inverted();
+  }
   stop = true;
   EXPECT_TRUE(eventually([&] { return running == 0; }));
   for (net::core& each : cores) {
     each.stop();
     each.join();
   }
-  EXPECT_GT(inverted(), 0U);
+  EXPECT_GT(found, 0U);
 }
 
 // The same two, one step at a time.

@@ -5,7 +5,6 @@
 #include <fstream>
 #include <thread>
 
-#include "perf/metrics.h"
 #include "storage/mysql/mysql_store.h"
 #include "tests/storage/mysql/faulty_proxy.h"
 #include "tests/storage/mysql/mysql_store_fixture.h"
@@ -36,12 +35,6 @@ class MysqlStoreFaults : public mysql_store_test {
     options_.primary.host = "127.0.0.1";
     options_.primary.port = proxy_->port();
     open_store();
-  }
-  // -1: there is no such line.
-  static double metric(const std::string& name) {
-    const std::string text = perf::metrics::scrape();
-    const std::size_t at = text.find("\n" + name);
-    return at == std::string::npos ? -1 : std::stod(text.substr(at + 1 + name.size()));
   }
   // Connections of the pool in a state, of all cores.
   double connections(const std::string& state) {

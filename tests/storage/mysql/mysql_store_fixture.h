@@ -2,92 +2,26 @@
 // calls that wait.
 #pragma once
 
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "perf/metrics.h"
 #include "storage/mysql/blocking_run.h"
 #include "storage/mysql/mysql_store.h"
 #include "storage/row_json.h"
 #include "tests/storage/mysql/mysql_fixture.h"
+#include "tests/storage/store_calls.h"
 
 namespace syncline::storage::mysql::testing {
 
-// Notices in the order in which they were told.
-class recording_listener : public feed_listener {
- public:
-  void changed(const change_notice_ptr& notice) noexcept override {
-    const std::lock_guard lock(mutex_);
-    notices_.push_back(notice);
-  }
-  [[nodiscard]] std::int64_t last() const {
-    const std::lock_guard lock(mutex_);
-    return notices_.empty() ? 0 : notices_.back()->watermark;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::vector<change_notice_ptr> notices_;
-};
-
-// A batch is built row by row from "column", cell pairs.
-struct batch_builder {
-  explicit batch_builder(const resource& of, write_kind kind) {
-    batch.of = &of;
-    batch.kind = kind;
-  }
-  batch_builder& row(std::initializer_list<std::pair<std::string_view, cell>> values) {
-    const std::size_t at = batch.cells.size();
-    batch.cells.resize(at + batch.of->columns.size());
-    for (auto [name, value] : values) {
-      if (value.k == cell::kind::text || value.k == cell::kind::blob)
-        value.text = batch.arena.copy(value.text);
-      batch.cells[at + batch.of->find_column(name).value()] = value;
-    }
-    ++batch.row_count;
-    return *this;
-  }
-  batch_builder& key(std::string k) {
-    batch.key = std::move(k);
-    if (batch.row_count == 0) row({});
-    return *this;
-  }
-  write_batch batch;
-};
-
-inline cell I(std::int64_t v) {
-  return cell::of_int(v);
-}
-inline cell T(std::string_view v) {
-  return cell::of_text(v);
-}
-inline cell N() {
-  return cell::of_null();
-}
-
-// "id:int64 name email:string": string when no type is given.
-inline resource make_resource(std::string name, std::string_view columns, const std::vector<std::string>& key,
-                              const std::vector<std::pair<std::string, std::string>>& scopes = {},
-                              std::string where = {}) {
-  resource r;
-  r.name = r.table = std::move(name);
-  while (!columns.empty()) {
-    const auto end = std::min(columns.find(' '), columns.size());
-    const std::string_view word = columns.substr(0, end);
-    columns.remove_prefix(std::min(end + 1, columns.size()));
-    const auto colon = word.find(':');
-    storage::column c;
-    c.name = word.substr(0, colon);
-    if (colon != std::string_view::npos) c.type = parse_column_type(word.substr(colon + 1)).value();
-    r.columns.push_back(std::move(c));
-  }
-  for (const std::string& k : key) r.key.push_back(r.find_column(k).value());
-  for (const auto& [scope, column] : scopes) r.scopes.push_back({scope, r.find_column(column).value()});
-  r.where = std::move(where);
-  return r;
-}
+using storage::testing::batch_builder;
+using storage::testing::I;
+using storage::testing::make_resource;
+using storage::testing::N;
+using storage::testing::recording_listener;
+using storage::testing::T;
 
 inline const std::vector<std::string>& store_tables() {
   static const std::vector<std::string> kTables{
@@ -134,17 +68,22 @@ class mysql_store_test : public mysql_test {
     mysql_test::SetUp();
     if (IsSkipped()) return;
     cores_.start();
+    make_schema();
+  }
+  void make_schema() {
     schema_ = unique("syncline_store");
+    options_.primary = server_options();
     admin("CREATE DATABASE " + schema_ + " CHARACTER SET utf8mb4");
-    options_.primary = *unix_options();
     options_.primary.schema = schema_;
     options_.migrate_on_start = true;
     for (const std::string& each : store_tables()) sql(each);
   }
+  // Where the schema is made.
+  [[nodiscard]] virtual session_options server_options() const { return *unix_options(); }
   // A statement on a session of its own, outside the schema.
   void admin(const std::string& text) {
     mysql_options how;
-    how.primary = *unix_options();
+    how.primary = server_options();
     run_statement(how, text);
   }
   void sql(const std::string& text) { run_statement(options_, text); }
@@ -226,6 +165,12 @@ class mysql_store_test : public mysql_test {
     EXPECT_TRUE(made.has_value()) << made.error().text();
     if (!made || made->slices.empty() || !made->slices[0].found) return {};
     return std::string(made->json(made->slices[0]));
+  }
+  // -1: there is no such line.
+  static double metric(const std::string& name) {
+    const std::string text = perf::metrics::scrape();
+    const std::size_t at = text.find("\n" + name);
+    return at == std::string::npos ? -1 : std::stod(text.substr(at + 1 + name.size()));
   }
   // The fates of a write, one letter each: c u = s d x.
   static std::string fates(const net::result<write_outcome>& made) {

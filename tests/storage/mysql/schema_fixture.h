@@ -17,38 +17,12 @@
 #include "storage/mysql/schema.h"
 #include "storage/mysql/text_rows.h"
 #include "tests/storage/mysql/mysql_fixture.h"
+#include "tests/storage/sample_tables.h"
 
 namespace syncline::storage::mysql::testing {
 
-// "id:int64 name email:string": string when no type is given.
-inline std::vector<storage::column> columns_of_text(std::string_view text) {
-  std::vector<storage::column> out;
-  while (!text.empty()) {
-    const auto end = std::min(text.find(' '), text.size());
-    const std::string_view word = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    const auto colon = word.find(':');
-    storage::column c;
-    c.name = word.substr(0, colon);
-    if (colon != std::string_view::npos) c.type = parse_column_type(word.substr(colon + 1)).value();
-    out.push_back(std::move(c));
-  }
-  return out;
-}
-
-inline resource make_resource(std::string name, std::string_view columns, const std::vector<std::string>& key,
-                              const std::vector<std::pair<std::string, std::string>>& scopes = {},
-                              std::string where = {}) {
-  resource r;
-  r.name = r.table = std::move(name);
-  r.columns = columns_of_text(columns);
-  for (const std::string& k : key) r.key.push_back(r.find_column(k).value());
-  for (const auto& [scope, column] : scopes) r.scopes.push_back({scope, r.find_column(column).value()});
-  r.where = std::move(where);
-  return r;
-}
-
-using lines = std::vector<std::string>;
+using storage::testing::lines;
+using storage::testing::make_resource;
 
 class mysql_schema_test : public mysql_test {
  protected:

@@ -1,0 +1,171 @@
+// What needs a MySQL of a special kind: a source and its replica, a binary log, a disk that is full.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include "storage/mysql/mysql_store.h"
+#include "tests/storage/mysql/mysql_store_fixture.h"
+#include "tests/storage/mysql/own_server.h"
+
+namespace syncline::storage::mysql {
+namespace {
+
+using namespace testing;
+using ::testing::HasSubstr;
+
+class MysqlOwnServer : public mysql_store_test {
+ protected:
+  // Started before the schema is made there.
+  void begin(const std::string& options, int disk_mb = 0) {
+    mysql_test::SetUp();
+    if (IsSkipped()) return;
+    server_ = std::make_unique<own_server>(options, disk_mb);
+    cores_.start();
+    make_schema();
+  }
+  void TearDown() override {
+    if (store_) store_->stop();
+    schema_.clear();  // goes with its server
+  }
+  [[nodiscard]] session_options server_options() const override {
+    session_options out = *tcp_options();
+    out.host = "127.0.0.1";
+    out.port = server_->x_port();
+    return out;
+  }
+
+  std::unique_ptr<own_server> server_;
+};
+
+class MysqlOwnReplica : public MysqlOwnServer {
+ protected:
+  static std::string options(int id) {
+    return "--log-bin=binlog --gtid-mode=ON --enforce-gtid-consistency=ON --server-id=" + std::to_string(id);
+  }
+  void SetUp() override {
+    begin(options(1));
+    if (IsSkipped()) return;
+    copy_ = std::make_unique<own_server>(options(2));
+    session_options there = options_.primary;
+    there.port = copy_->x_port();
+    options_.replicas.push_back(there);
+    options_.replica_lag_max_ms = 300;
+    const session_options& as = options_.primary;
+    on_copy(
+        fmt::format("CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT={}, SOURCE_USER='{}', "
+                    "SOURCE_PASSWORD='{}', GET_SOURCE_PUBLIC_KEY=1, SOURCE_AUTO_POSITION=1, "
+                    "SOURCE_CONNECT_RETRY=1",
+                    server_->classic_port(), as.user, as.password));
+    on_copy("START REPLICA");
+    open_store();
+  }
+  void on_copy(const std::string& text) {
+    mysql_options how = options_;
+    how.primary = options_.replicas.at(0);
+    how.primary.schema.clear();
+    run_statement(how, text);
+  }
+  void write_name(int i) {
+    batch_builder b(users(), write_kind::upsert);
+    const std::string name = "name " + std::to_string(i);
+    b.row({{"id", I(1)}, {"name", T(name)}});
+    const auto made = write(b);
+    ASSERT_TRUE(made.has_value()) << made.error().text();
+  }
+  // Reads what was written last, whoever answers; true when that was the replica.
+  bool replica_answers(int i) {
+    const double before = metric("syncline_mysql_replica_answers_total");
+    EXPECT_THAT(row_of(users(), "1"), HasSubstr("\"name " + std::to_string(i) + "\""));
+    return metric("syncline_mysql_replica_answers_total") > before;
+  }
+
+  std::unique_ptr<own_server> copy_;
+};
+
+TEST_F(MysqlOwnReplica, ReadsGoToItAndNeverShowLessThanWasAcknowledged) {
+  int last = 0;
+  write_name(++last);
+  EXPECT_TRUE(eventually([&] { return replica_answers(last); })) << "it has what was published";
+  for (int i = 0; i < 100; ++i) {
+    write_name(++last);
+    replica_answers(last);
+  }
+  EXPECT_TRUE(eventually([&] { return replica_answers(last); }));
+
+  on_copy("STOP REPLICA SQL_THREAD");
+  write_name(++last);
+  for (int i = 0; i < 50; ++i) EXPECT_FALSE(replica_answers(last)) << "it lags";
+  on_copy("START REPLICA SQL_THREAD");
+  EXPECT_TRUE(eventually([&] { return replica_answers(last); }));
+
+  copy_->kill();
+  for (int i = 0; i < 20; ++i) {
+    write_name(++last);
+    EXPECT_FALSE(replica_answers(last)) << "it is dead";
+  }
+  copy_->start();
+  EXPECT_TRUE(eventually([&] { return replica_answers(last); }));
+}
+
+class MysqlOwnBinaryLog : public MysqlOwnServer {
+ protected:
+  void SetUp() override { begin("--log-bin=binlog"); }
+};
+
+TEST_F(MysqlOwnBinaryLog, AnAccountThatMayMakeNoTriggersIsToldWhatToDo) {
+  admin("CREATE USER 'limited'@'%' IDENTIFIED BY 'secret'");
+  admin(
+      "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER, TRIGGER, CREATE TEMPORARY TABLES "
+      "ON " +
+      schema_ + ".* TO 'limited'@'%'");
+  options_.primary.user = "limited";
+  options_.primary.password = "secret";
+  const auto refused = open_mysql_store(options_, all_, cores_);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, net::errc::unsupported);
+  EXPECT_THAT(refused.error().text(), HasSubstr("log_bin_trust_function_creators"));
+  EXPECT_THAT(refused.error().text(), HasSubstr("1419"));
+  admin("SET PERSIST log_bin_trust_function_creators=1");
+  open_store();
+  create_users(1, 3);
+  EXPECT_THAT(row_of(users(), "3"), HasSubstr("user 3"));
+}
+
+class MysqlOwnDisk : public MysqlOwnServer {
+ protected:
+  void SetUp() override {
+    begin("--innodb-redo-log-capacity=8M", 320);
+    if (!IsSkipped() && !server_->on_small_disk()) GTEST_SKIP() << "no small disk can be mounted here";
+  }
+  [[nodiscard]] net::result<write_outcome> write_note(std::int64_t n) {
+    batch_builder b(notes(), write_kind::upsert);
+    const std::string body(200'000, 'n');
+    b.row({{"owner", T("o")}, {"n", I(n)}, {"body", T(body)}});
+    return write(b);
+  }
+};
+
+TEST_F(MysqlOwnDisk, AFullDiskIsSaidAndLosesNothingThatWasAcknowledged) {
+  open_store();
+  create_users(1, 20);
+  server_->fill_disk();
+  std::int64_t acknowledged = 0;
+  net::result<write_outcome> made = write_note(1);
+  for (; fates(made) == "c"; made = write_note(acknowledged + 1))
+    ASSERT_LT(++acknowledged, 2000) << "the disk is never full";
+  const net::error why = made ? made->rows.at(0).why.value() : made.error();
+  EXPECT_EQ(why.code, net::errc::disk_full) << why.text();
+  EXPECT_THAT(row_of(users(), "20"), HasSubstr("user 20")) << "reads go on";
+
+  server_->free_disk();
+  EXPECT_TRUE(eventually([&] { return fates(write_note(acknowledged + 1)) == "c"; }));
+  ++acknowledged;
+  EXPECT_EQ(value("SELECT COUNT(*) FROM notes"), std::to_string(acknowledged));
+  EXPECT_EQ(
+      value(
+          "SELECT COUNT(*) FROM notes AS n WHERE NOT EXISTS (SELECT 1 FROM syncline_feed AS f JOIN "
+          "syncline_resource AS r ON r.id=f.resource WHERE r.name='notes' AND f.`key` LIKE CONCAT('%',n.n))"),
+      "0");
+}
+
+}  // namespace
+}  // namespace syncline::storage::mysql
