@@ -9,9 +9,9 @@
 set -euo pipefail
 
 runtime=(ca-certificates libboost-json1.81.0 libdeflate0 libfmt9 libhiredis0.14 libjemalloc2 libprotobuf-lite32 libsqlite3-0
-  libssl3 zlib1g)
+  libssl3 libzstd1 zlib1g)
 build=(ccache cmake g++-12 git libboost1.81-dev libboost-json1.81-dev libcli11-dev libdeflate-dev libfmt-dev libgmock-dev
-  libgtest-dev libhiredis-dev libjemalloc-dev libprotobuf-dev libsqlite3-dev libssl-dev libxxhash-dev
+  libgtest-dev libhiredis-dev libjemalloc-dev libprotobuf-dev libsqlite3-dev libssl-dev libxxhash-dev libzstd-dev
   ninja-build protobuf-compiler zlib1g-dev)
 demo=(curl)
 test=(clang-14 clang-format-14 clang-tidy-14 curl libclang-rt-14-dev openssl python3 redis-server sqlite3)

@@ -156,6 +156,8 @@ const setting kSettings[] = {
      "How to log in; `automatic` is PLAIN where nobody can listen, else SHA256_MEMORY."},
     {"storage.mysql.first_login_unverified", at<&config::mysql, &mysql_settings::first_login_unverified>, 0, 0, {}, {},
      "Allow the one PLAIN login over unverified TLS that an account needs before SHA256_MEMORY works; on loopback it is always allowed."},
+    {"storage.mysql.compression", at<&config::mysql, &mysql_settings::compression>, 0, 0, "disabled, preferred, required", {},
+     "Pack messages (zstd_stream): fewer bytes, more processor time at both ends. For a server that is far away."},
     {"storage.mysql.replicas", at<&config::mysql, &mysql_settings::replicas>, 0, 0, {}, {},
      "Servers that reads may go to, `host:port` with commas between; the account and TLS settings are those of the primary."},
     {"storage.mysql.connections_max", at<&config::mysql, &mysql_settings::connections_max>, 1, 10'000, {}, "connections",

@@ -23,6 +23,12 @@ net::error refused(std::string_view what, std::string detail) {
           std::string(what) + ": " + std::move(detail)};
 }
 
+mysql::compression_mode compression_of(std::string_view name) {
+  if (name == "preferred") return mysql::compression_mode::preferred;
+  if (name == "required") return mysql::compression_mode::required;
+  return mysql::compression_mode::disabled;
+}
+
 mysql::tls_mode tls_mode_of(std::string_view name) {
   if (name == "disabled") return mysql::tls_mode::disabled;
   if (name == "verify_ca") return mysql::tls_mode::verify_ca;
@@ -111,6 +117,7 @@ net::result<mysql::session_options> session_of(const mysql_settings& from) {
   out.tls.key_file = from.tls_key_file;
   out.login = login_of(from.login);
   out.first_login_unverified = from.first_login_unverified;
+  out.compression = compression_of(from.compression);
   out.connect_timeout_ms = from.connect_timeout_ms;
   return out;
 }

@@ -28,6 +28,7 @@ struct mysql_settings {
   std::string tls_key_file;
   std::string login = "automatic";
   bool first_login_unverified = false;
+  std::string compression = "disabled";
   std::string replicas;  // "host:port, host:port"
 
   std::uint32_t connections_max = 10;

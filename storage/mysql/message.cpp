@@ -59,6 +59,8 @@ error frame_error(frame_state state) {
     case frame_state::unknown_type:
       return {errc::corrupt, "what answers is not MySQL's X Protocol",
               "the classic protocol has another port: the X Plugin listens on 33060 by default"};
+    case frame_state::undecodable:
+      return {errc::corrupt, "a compressed message from MySQL makes no sense"};
     case frame_state::whole:
     case frame_state::incomplete:
       break;

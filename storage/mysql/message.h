@@ -31,6 +31,7 @@ enum class client_message : std::uint8_t {
   prepare = 40,
   prepare_execute = 41,
   prepare_deallocate = 42,
+  compression = 46,
 };
 
 enum class server_message : std::uint8_t {
@@ -58,7 +59,14 @@ struct frame {
   [[nodiscard]] std::size_t bytes() const noexcept { return kFrameHeadBytes + body.size(); }
 };
 
-enum class frame_state : std::uint8_t { whole, incomplete, unknown_type, no_type, too_large };
+enum class frame_state : std::uint8_t {
+  whole,
+  incomplete,
+  unknown_type,
+  no_type,
+  too_large,
+  undecodable,  // packed, and not to be unpacked: compression.h
+};
 
 // The frame at the front of `bytes`. `out` is set when it is whole.
 [[nodiscard]] frame_state read_frame(std::string_view bytes, std::size_t message_bytes_max,

@@ -8,6 +8,7 @@
 #include <x_protocol.pb.h>
 
 #include "storage/mysql/authentication.h"
+#include "storage/mysql/compression.h"
 #include "storage/mysql/message.h"
 #include "storage/mysql/resolve.h"
 #include "storage/mysql/server_error.h"
@@ -26,6 +27,38 @@ constexpr std::size_t kGreetingBytesMax = 64UL * 1024;
   return address.starts_with("127.") || address == "::1";
 }
 
+wire::Scalar& scalar(wire::Any& of, wire::Scalar::Type type) {
+  of.set_type(wire::Any::SCALAR);
+  of.mutable_scalar()->set_type(type);
+  return *of.mutable_scalar();
+}
+
+void set_truth(wire::Any& of) {
+  scalar(of, wire::Scalar::TRUTH).set_truth_value(true);
+}
+
+wire::Any& add_field(wire::Object& to, const char* name) {
+  wire::Object::Field& made = *to.add_fields();
+  made.set_key(name);
+  return *made.mutable_value();
+}
+
+// The level is the server's: at its default of 3 a window has 2 MB, and each session keeps one.
+wire::CapabilitiesSet compression_wanted() {
+  wire::CapabilitiesSet out;
+  wire::Capability& compression = *out.mutable_capabilities()->add_capabilities();
+  compression.set_name("compression");
+  compression.mutable_value()->set_type(wire::Any::OBJECT);
+  wire::Object& fields = *compression.mutable_value()->mutable_object();
+  scalar(add_field(fields, "algorithm"), wire::Scalar::TEXT)
+      .mutable_text_value()
+      ->set_value(kZstdStream.data(), kZstdStream.size());
+  scalar(add_field(fields, "level"), wire::Scalar::SIGNED).set_signed_value(kCompressionLevel);
+  // Else every row is a message of its own, which compresses to more than it was.
+  set_truth(add_field(fields, "server_combine_mixed_messages"));
+  return out;
+}
+
 // One connection until it is logged in. A coroutine of it runs only while the object and the options live.
 class opening {
  public:
@@ -34,6 +67,7 @@ class opening {
 
   [[nodiscard]] net::task<net::result<void>> connect(const std::vector<std::string>& addresses);
   [[nodiscard]] net::task<net::result<void>> encrypt(std::shared_ptr<const tls_client_context> rules);
+  [[nodiscard]] net::task<net::result<void>> agree_on_compression();
   [[nodiscard]] net::task<net::result<void>> log_in_plain();
   [[nodiscard]] net::task<net::result<void>> log_in_challenge();
 
@@ -41,7 +75,7 @@ class opening {
   [[nodiscard]] bool secret() const noexcept { return link_->local() || link_->encrypted(); }
   [[nodiscard]] opened_link take() {
     link_->input().consume(std::exchange(held_bytes_, 0));
-    return {std::move(link_), server_};
+    return {std::move(link_), server_, compressed_};
   }
   ~opening() {
     if (link_ != nullptr) link_->close();
@@ -64,6 +98,7 @@ class opening {
   std::string address_;
   std::size_t held_bytes_ = 0;
   server_notes server_;
+  bool compressed_ = false;
 };
 
 net::task<net::result<void>> opening::connect(const std::vector<std::string>& addresses) {
@@ -118,9 +153,7 @@ net::task<net::result<void>> opening::encrypt(std::shared_ptr<const tls_client_c
   wire::CapabilitiesSet wanted;
   wire::Capability& tls = *wanted.mutable_capabilities()->add_capabilities();
   tls.set_name("tls");
-  tls.mutable_value()->set_type(wire::Any::SCALAR);
-  tls.mutable_value()->mutable_scalar()->set_type(wire::Scalar::TRUTH);
-  tls.mutable_value()->mutable_scalar()->set_truth_value(true);
+  set_truth(*tls.mutable_value());
   const net::result<void> sent = send(client_message::capabilities_set, wanted);
   if (sent.has_error()) co_return sent;
   const net::result<frame> said = co_await next();
@@ -133,6 +166,29 @@ net::task<net::result<void>> opening::encrypt(std::shared_ptr<const tls_client_c
   if (said->type != server_message::ok) co_return error(errc::corrupt, "MySQL does not speak of TLS");
   link_->input().consume(std::exchange(held_bytes_, 0));
   co_return co_await link_->start_tls(*context_, std::move(rules), options_->host, until_);
+}
+
+net::task<net::result<void>> opening::agree_on_compression() {
+  if (options_->compression == compression_mode::disabled) co_return net::result<void>();
+  const wire::CapabilitiesSet wanted = compression_wanted();
+  const net::result<void> sent = send(client_message::capabilities_set, wanted);
+  if (sent.has_error()) co_return sent;
+  const net::result<frame> said = co_await next();
+  if (said.has_error()) co_return said.error();
+  if (said->type == server_message::ok) {
+    compressed_ = true;
+    co_return net::result<void>();
+  }
+  bool fatal = false;
+  if (said->type != server_message::error)
+    co_return error(errc::corrupt, "MySQL does not speak of compression");
+  const error why = read_server_error(said->body, fatal);
+  // The X Plugin's own numbers; which one depends on whether it knows compression at all.
+  const bool refused = server_code(why) / 1000 == 5 && !fatal;
+  if (!refused) co_return why;
+  if (options_->compression == compression_mode::preferred) co_return net::result<void>();
+  co_return error(errc::unsupported,
+                  "compression is required and this MySQL server does not offer zstd_stream", why.detail);
 }
 
 net::task<net::result<void>> opening::log_in_plain() {
@@ -215,6 +271,8 @@ net::task<net::result<void>> log_in(opening& attempt, const session_options& opt
     net::result<void> encrypted = co_await attempt.encrypt(std::move(rules));
     if (encrypted.has_error()) co_return encrypted;
   }
+  const net::result<void> agreed = co_await attempt.agree_on_compression();
+  if (agreed.has_error()) co_return agreed;
   if (attempt.secret() && options.login != authentication::sha256_memory)
     co_return co_await attempt.log_in_plain();
   net::result<void> done = co_await attempt.log_in_challenge();

@@ -6,6 +6,7 @@
 //   account plain TCP          SHA256_MEMORY; when it is refused, one login by PLAIN over TLS that puts the
 //   account
 //                      into the server's cache, and SHA256_MEMORY again
+// Compression is agreed on after TLS and before the login, the only moment the protocol has for it.
 // The password is never sent by PLAIN over a connection that others can read, and for the detour only to a
 // server whose certificate was checked, or on loopback, or when the settings say so.
 //
@@ -24,9 +25,11 @@
 namespace syncline::storage::mysql {
 
 struct opened_link {
-  opened_link(std::shared_ptr<link> l, const server_notes& s) noexcept : over(std::move(l)), server(s) {}
+  opened_link(std::shared_ptr<link> l, const server_notes& s, bool c) noexcept
+      : over(std::move(l)), server(s), compressed(c) {}
   std::shared_ptr<link> over;
-  server_notes server;  // what it said while it let us in
+  server_notes server;      // what it said while it let us in
+  bool compressed = false;  // messages may be packed, both ways
 };
 
 [[nodiscard]] net::task<net::result<opened_link>> open_link(net::request_context& context,

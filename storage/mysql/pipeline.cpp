@@ -20,9 +20,10 @@ net::steady_time after(std::uint32_t ms) {
 
 }  // namespace
 
-pipeline::pipeline(net::core& on, std::shared_ptr<link> over, const pipeline_limits& limits)
+pipeline::pipeline(net::core& on, std::shared_ptr<link> over, const pipeline_limits& limits, bool compressed)
     : core_(&on),
       link_(std::move(over)),
+      frames_(*link_, limits.message_bytes_max),
       limits_(limits),
       drain_timer_(
           [](void* owner) noexcept {
@@ -31,6 +32,7 @@ pipeline::pipeline(net::core& on, std::shared_ptr<link> over, const pipeline_lim
           },
           this),
       idle_(on) {
+  if (compressed) frames_.allow_compression();
   link_->set_listener([](void* owner) noexcept { static_cast<pipeline*>(owner)->advance(); }, this);
   advance();
 }
@@ -79,13 +81,13 @@ std::shared_ptr<pending> pipeline::expect(bool attended, bool plain) {
 void pipeline::release_held(pending& of) noexcept {
   if (of.held_bytes_ == 0) return;
   assert(!link_->reading());
-  link_->input().consume(std::exchange(of.held_bytes_, 0));
+  frames_.consume(std::exchange(of.held_bytes_, 0));
 }
 
 frame_state pipeline::read(pending& of, frame& out) {
   if (!is_front(of)) return frame_state::incomplete;
   release_held(of);
-  const frame_state state = read_frame(link_->input().view(), limits_.message_bytes_max, out);
+  const frame_state state = frames_.next(out);
   if (state == frame_state::whole) of.held_bytes_ = out.bytes();
   return state;
 }
@@ -127,7 +129,7 @@ void pipeline::abandon(pending& of) {
 // notices may come.
 bool pipeline::drop_frame(pending* of) {
   frame next;
-  const frame_state state = read_frame(link_->input().view(), limits_.message_bytes_max, next);
+  const frame_state state = frames_.next(next);
   if (state == frame_state::incomplete) return false;
   if (state != frame_state::whole) {
     fail(frame_error(state));
@@ -155,7 +157,7 @@ bool pipeline::drop_frame(pending* of) {
     last = next.type == (of->plain_ ? server_message::ok : server_message::statement_ok);
   }
   dropped_bytes_ += next.bytes();
-  link_->input().consume(next.bytes());
+  frames_.consume(next.bytes());
   if (last) {
     pop();
   } else if (of != nullptr && dropped_bytes_ > limits_.drain_bytes_max) {
@@ -177,7 +179,7 @@ void pipeline::advance() {
     if (first != nullptr && first->attended_) {
       frame next;
       if (first->held_bytes_ != 0) return;  // its holder looks at a row
-      if (read_frame(link_->input().view(), limits_.message_bytes_max, next) != frame_state::incomplete) {
+      if (frames_.next(next) != frame_state::incomplete) {
         if (first->ready_.waiting()) first->ready_.notify();
       } else if (link_->failure()) {
         fail(*link_->failure());
@@ -212,9 +214,7 @@ net::task<net::result<void>> pipeline::wait(std::shared_ptr<pending> of, net::re
     if (on->is_front(*of)) {
       on->release_held(*of);
       frame next;
-      if (read_frame(on->link_->input().view(), on->limits_.message_bytes_max, next) !=
-          frame_state::incomplete)
-        co_return net::result<void>();
+      if (on->frames_.next(next) != frame_state::incomplete) co_return net::result<void>();
       if (on->link_->failure()) {
         on->fail(*on->link_->failure());
         continue;

@@ -20,6 +20,7 @@
 #include <optional>
 
 #include "net/core/event.h"
+#include "storage/mysql/frame_reader.h"
 #include "storage/mysql/link.h"
 #include "storage/mysql/message.h"
 #include "storage/mysql/statement_notes.h"
@@ -57,7 +58,8 @@ class pending {
 
 class pipeline {
  public:
-  pipeline(net::core& on, std::shared_ptr<link> over, const pipeline_limits& limits);
+  // `compressed`: messages may come packed, which was agreed on with the server.
+  pipeline(net::core& on, std::shared_ptr<link> over, const pipeline_limits& limits, bool compressed);
   ~pipeline();
   pipeline(const pipeline&) = delete;
   pipeline& operator=(const pipeline&) = delete;
@@ -104,6 +106,7 @@ class pipeline {
 
   net::core* core_;
   std::shared_ptr<link> link_;
+  frame_reader frames_;
   pipeline_limits limits_;
   std::deque<std::shared_ptr<pending>> queue_;
   std::shared_ptr<pending> spare_;  // the last one that ended, used again

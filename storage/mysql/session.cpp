@@ -1,10 +1,12 @@
 #include "storage/mysql/session.h"
 
+#include <optional>
 #include <utility>
 
 #include <x_protocol.pb.h>
 
 #include "net/core/core.h"
+#include "storage/mysql/compression.h"
 #include "storage/mysql/open_link.h"
 #include "storage/mysql/server_error.h"
 #include "storage/mysql/statement_cache.h"
@@ -60,20 +62,30 @@ void forget_large(Message& message) {
 }  // namespace
 
 struct session::state {
-  state(net::core& on, std::shared_ptr<link> over, std::shared_ptr<const session_options> from)
+  state(net::core& on, opened_link opened, std::shared_ptr<const session_options> from)
       : options(std::move(from)),
-        owed(on, std::move(over), options->limits),
-        prepared(options->prepared_max) {}
+        owed(on, std::move(opened.over), options->limits, opened.compressed),
+        prepared(options->prepared_max) {
+    owed.server() = opened.server;
+    if (opened.compressed) packs.emplace();
+  }
 
   template <class Message>
   [[nodiscard]] net::result<void> append(client_message type, const Message& body) {
-    return append_frame(owed.output(), type, body, options->limits.message_bytes_max);
+    const std::size_t bytes_max = options->limits.message_bytes_max;
+    if (!packs || body.ByteSizeLong() < kCompressBytesMin)
+      return append_frame(owed.output(), type, body, bytes_max);
+    net::byte_buffer plain;
+    net::result<void> made = append_frame(plain, type, body, bytes_max);
+    if (made.has_value()) packs->append(owed.output(), plain.view(), bytes_max);
+    return made;
   }
   [[nodiscard]] net::result<void> prepare(std::string_view text);
   [[nodiscard]] net::task<net::result<void>> set_up(net::request_context& context);
 
   std::shared_ptr<const session_options> options;
   pipeline owed;
+  std::optional<message_compressor> packs;
   statement_cache prepared;
   wire::StmtExecute statement;
   wire::PrepareExecute execute;
@@ -90,8 +102,7 @@ net::task<net::result<std::unique_ptr<session>>> session::open(
   net::result<opened_link> ready = co_await open_link(context, *wanted);
   if (ready.has_error()) co_return ready.error();
   std::unique_ptr<session> out(
-      new session(std::make_unique<state>(context.on(), std::move(ready->over), std::move(options))));
-  out->state_->owed.server() = ready->server;
+      new session(std::make_unique<state>(context.on(), std::move(*ready), std::move(options))));
   const net::result<void> done = co_await out->state_->set_up(context);
   if (done.has_error()) co_return done.error();
   co_return out;
@@ -225,6 +236,9 @@ std::size_t session::prepared() const noexcept {
 }
 bool session::encrypted() const noexcept {
   return state_->owed.over().encrypted();
+}
+bool session::compressed() const noexcept {
+  return state_->packs.has_value();
 }
 const error* session::failure() const noexcept {
   return state_->owed.failure() ? &*state_->owed.failure() : nullptr;

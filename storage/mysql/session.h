@@ -57,6 +57,7 @@ class session {
   [[nodiscard]] std::uint64_t client_id() const noexcept;
   [[nodiscard]] std::size_t prepared() const noexcept;
   [[nodiscard]] bool encrypted() const noexcept;
+  [[nodiscard]] bool compressed() const noexcept;            // agreed on with the server
   [[nodiscard]] const net::error* failure() const noexcept;  // why it is not usable; null: it is
 
  private:

@@ -24,6 +24,12 @@ enum class authentication : std::uint8_t {
   mysql41,        // refused: servers since 9.0 have no such accounts
 };
 
+enum class compression_mode : std::uint8_t {
+  disabled,
+  preferred,  // where the server offers zstd_stream
+  required,   // a server that does not is refused
+};
+
 struct session_options {
   std::string host = "127.0.0.1";  // numeric, or a name when `resolver` is there
   std::uint16_t port = 33060;
@@ -39,6 +45,8 @@ struct session_options {
   // PLAIN over TLS puts it into the server's cache. It shows the password to whoever answers, so without a
   // ca_file it is done on loopback only, unless this is set.
   bool first_login_unverified = false;
+  // Saves bytes and costs processor time at both ends: for a server that is far away (docs/mysql.md).
+  compression_mode compression = compression_mode::disabled;
   std::vector<std::string> setup;  // statements that every session begins with, again after reset()
   pipeline_limits limits;
   std::size_t prepared_max = 128;  // statements kept prepared; 16,382 are one server's default

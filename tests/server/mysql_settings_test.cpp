@@ -71,6 +71,7 @@ TEST(MysqlSettings, BecomeOptionsOfTheStore) {
   mysql_settings given = usable();
   given.tls_mode = "verify_identity";
   given.login = "plain";
+  given.compression = "preferred";
   given.replicas = "db2, db3:33061 ,[::1]:33062";
   given.connections_max = 7;
   given.reserved_bulk_percent = 33;
@@ -79,6 +80,7 @@ TEST(MysqlSettings, BecomeOptionsOfTheStore) {
   ASSERT_TRUE(made.has_value()) << made.error().text();
   EXPECT_EQ(made->primary.tls.mode, mysql::tls_mode::verify_identity);
   EXPECT_EQ(made->primary.login, mysql::authentication::plain);
+  EXPECT_EQ(made->primary.compression, mysql::compression_mode::preferred);
   EXPECT_EQ(made->primary.socket_path, "/run/x.sock");
   EXPECT_EQ(made->pool.connections_max, 7U);
   EXPECT_EQ(made->pool.reserved_percent[static_cast<std::size_t>(net::work_class::bulk)], 33U);

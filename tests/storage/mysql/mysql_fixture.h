@@ -59,6 +59,8 @@ class mysql_test : public ::testing::Test {
     out->password = environment("SYNCLINE_TEST_MYSQL_PASSWORD");
     out->schema = environment("SYNCLINE_TEST_MYSQL_SCHEMA");
     out->connect_timeout_ms = 20'000;
+    // The same tests, packed (tests/CMakeLists.txt runs them so as well).
+    if (!environment("SYNCLINE_TEST_MYSQL_COMPRESSED").empty()) out->compression = compression_mode::required;
     return out;
   }
   [[nodiscard]] std::shared_ptr<session_options> unix_options() const {

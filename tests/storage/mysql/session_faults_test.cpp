@@ -243,9 +243,11 @@ TEST_F(MysqlFaults, AnAnswerLeftUnreadIsDroppedOnlyUpToABound) {
 
 TEST_F(MysqlFaults, AStatementEndsWhereverTheConnectionIsLost) {
   faulty_proxy proxy(host_, port_);
+  // Packed, the first answer has come whole after 170 bytes.
+  const long last = tcp_options()->compression == compression_mode::disabled ? 170L : 60L;
   for (const bool tls : {false, true}) {
     for (const auto how : {faulty_proxy::end::close, faulty_proxy::end::reset}) {
-      for (const long at : {0L, 3L, 30L, 120L, 170L}) {
+      for (const long at : {0L, 3L, 30L, 120L, last}) {
         proxy.restore();
         run([&]() -> task<void> {
           request_context context(on_);
