@@ -107,18 +107,22 @@ net::task<net::result<void>> finished(net::request_context& context, sql_connect
   co_return net::result<void>();
 }
 
-// The second flight. Empty `ids`: nothing but the clock to write.
+// Two flights: a deadlock rolls everything back and leaves the session alone, so what is sent behind the
+// statement that loses runs in a transaction of its own. Pending rows must not be deleted that way, and the
+// clock is set only where it still stands as it was read.
 net::task<net::result<void>> write_round(net::request_context& context, sql_connection& db,
                                          const collapsed& rows, std::int64_t seq_before) {
   const std::int64_t seq = seq_before + static_cast<std::int64_t>(rows.places.size());
   auto entering = db.sql(context, upsert_sql(rows, seq_before + 1));
-  auto deleting = db.sql(context, delete_sql(rows));
-  auto moving = db.sql(context, fmt::format("UPDATE syncline_clock SET seq={} WHERE id=1", seq));
   net::result<result_rows> entered = co_await std::move(entering);
+  if (!entered) co_return entered.error();
+  auto deleting = db.sql(context, delete_sql(rows));
+  auto moving =
+      db.sql(context, fmt::format("UPDATE syncline_clock SET seq={} WHERE id=1 AND seq={}", seq, seq_before));
   net::result<result_rows> deleted = co_await std::move(deleting);
   net::result<result_rows> moved = co_await std::move(moving);
-  for (const auto* each : {&entered, &deleted, &moved})
-    if (each->has_error()) co_return each->error();
+  if (!deleted) co_return deleted.error();
+  if (!moved) co_return moved.error();
   co_return net::result<void>();
 }
 

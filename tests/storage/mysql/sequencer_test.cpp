@@ -1,6 +1,8 @@
 #include "storage/mysql/sequencer.h"
 
+#include <thread>
 #include "perf/metrics.h"
+
 #include "tests/storage/mysql/sequencer_fixture.h"
 
 namespace syncline::storage::mysql {
@@ -97,6 +99,39 @@ TEST_F(MysqlSequencer, ManyCallersShareARound) {
   });
   EXPECT_TRUE(eventually([&] { return answered == kCallers; }));
   EXPECT_LT(rounds.value() - before, 20U);
+}
+
+// A deadlock rolls the whole transaction back and leaves the session alone: what was sent behind the
+// statement that lost runs by itself then, and would delete what was to be entered.
+TEST_F(MysqlSequencer, ARoundThatLosesADeadlockLosesNoEntry) {
+  auto node = started(all_);
+  sql("INSERT INTO notes VALUES (1,7,'a')");
+  const std::int64_t before = node->settled();
+  auto other = open_connection(here());
+  sql("START TRANSACTION", other.get());
+  std::string many = "INSERT INTO notes VALUES (1000,8,'x')";
+  for (int i = 1001; i < 1300; ++i) many += ",(" + std::to_string(i) + ",8,'x')";
+  sql(many, other.get());  // more to undo than the round has: the round is the one that loses
+  sql("SELECT seq FROM syncline_feed WHERE scope='user:7' FOR UPDATE", other.get());
+  sql("UPDATE notes SET body='b' WHERE id=1");
+  const auto clock_is_held = [&] {
+    return get<text_rows>([&](request_context& context) {
+             return query(context, *db_, "SELECT seq FROM syncline_clock FOR UPDATE NOWAIT");
+           })
+        .has_error();
+  };
+  EXPECT_TRUE(eventually([&] {
+    for (int i = 0; i < 5; ++i) {
+      if (!clock_is_held()) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return true;
+  })) << "the round waits for the entry";
+  sql("SELECT seq FROM syncline_clock FOR UPDATE", other.get());
+  sql("ROLLBACK", other.get());
+  EXPECT_TRUE(eventually([&] { return node->settled() > before; })) << node->trouble.text();
+  EXPECT_EQ(one_field("SELECT seq FROM syncline_feed WHERE `key`='1'"), std::to_string(clock_seq()));
+  close(other);
 }
 
 TEST_F(MysqlSequencer, AFeedThatWentBackBeginsAGeneration) {
