@@ -23,6 +23,8 @@ namespace {
 
 using net::errc;
 
+// After an administrator killed every session a read may meet more than one that has not noticed yet.
+constexpr int kReadTries = 3;
 constexpr std::chrono::milliseconds kReplicaAnswerMax{500};
 constexpr std::chrono::seconds kCatchUpMax{5};
 constexpr unsigned kFeedCore = 1000;  // a name for the log; it serves no requests
@@ -231,7 +233,7 @@ net::task<net::result<T>> mysql_store::read_shared(net::request_context& context
   shared_.metrics.reads.add();
   shared_.reads_under_way.fetch_add(1, std::memory_order_relaxed);
   std::optional<net::result<T>> made;
-  for (int tries = 0; tries < 2; ++tries) {
+  for (int tries = 0; tries < kReadTries; ++tries) {
     auto acquiring = shared_.primary->acquire(context, net::lease_kind::shared);
     net::result<db_lease> lease = co_await std::move(acquiring);
     if (!lease) {
@@ -241,6 +243,8 @@ net::task<net::result<T>> mysql_store::read_shared(net::request_context& context
     auto reading = read(**lease);
     made.emplace(co_await std::move(reading));
     if (*made || !lost_connection(made->error(), **lease, context)) break;
+    // A session that was killed says so to the statement under way before it ends: nobody else is to meet it.
+    lease->mark_broken();
     shared_.metrics.read_retries.add();
   }
   shared_.reads_under_way.fetch_sub(1, std::memory_order_relaxed);
@@ -347,7 +351,7 @@ net::task<net::result<feed_page>> mysql_store::read_page(net::request_context& c
   if (auto ok = usable(shared_, context); !ok) co_return ok.error();
   const net::steady_time began = std::chrono::steady_clock::now();
   net::result<feed_page> made = net::error();
-  for (int tries = 0; tries < 2; ++tries) {
+  for (int tries = 0; tries < kReadTries; ++tries) {
     auto acquiring = shared_.primary->acquire(context, net::lease_kind::exclusive);
     net::result<db_lease> lease = co_await std::move(acquiring);
     if (!lease) co_return lease.error();

@@ -301,6 +301,23 @@ bool naive_feed_is_right(model_connection& db) {
              "ORDER BY id");
 }
 
+// Where the feed stands, for a failure that is hard to meet again.
+std::string feed_text(model_connection& db) {
+  std::string out;
+  for (const char* sql :
+       {"SELECT CONCAT('clock ', seq, ', horizon ', horizon) FROM syncline_clock",
+        "SELECT CONCAT('entry ', seq, ': ', resource, ' ', scope, ' ', `key`) FROM syncline_feed ORDER BY "
+        "seq",
+        "SELECT CONCAT('generation from ', first_seq) FROM syncline_generation ORDER BY number"}) {
+    try {
+      for (const std::string& line : db.rows(sql)) out += line + "\n";
+    } catch (const std::exception& wrong) {  // SQLite 3.40 has no CONCAT; its file can be kept
+      out += std::string(wrong.what()) + "\n";
+    }
+  }
+  return out;
+}
+
 void restart(world& w) {
   w.server->start();
   w.port = w.server->port();
@@ -384,7 +401,7 @@ bool run_seed(std::unique_ptr<model_database> database, temp_directory& director
   }
   const std::string config_file = directory.file("config.json");
   const auto checked = run_syncline({"check-feed", "--config", config_file});
-  EXPECT_EQ(checked.exit_code, 0) << checked.output;
+  EXPECT_EQ(checked.exit_code, 0) << checked.output << feed_text(*db);
   w.server->signal(SIGTERM);
   EXPECT_EQ(w.server->wait_for_exit(10000), 0) << w.server->log();
   fmt::print("seed {}: {} write transactions, {} streams, {} lines, {} resets\n", seed, w.writes.load(),
