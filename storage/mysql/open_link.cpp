@@ -54,7 +54,7 @@ wire::CapabilitiesSet compression_wanted() {
       .mutable_text_value()
       ->set_value(kZstdStream.data(), kZstdStream.size());
   scalar(add_field(fields, "level"), wire::Scalar::SIGNED).set_signed_value(kCompressionLevel);
-  // Else every row is a message of its own, which compresses to more than it was.
+  // Else every row is packed as a message of its own, with a head for each.
   set_truth(add_field(fields, "server_combine_mixed_messages"));
   return out;
 }
