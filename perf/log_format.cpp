@@ -39,7 +39,7 @@ bool must_escape(char32_t c) {
          (c >= 0x2066 && c <= 0x2069);
 }
 
-bool is_plain(std::string_view value) {
+bool needs_no_quotes(std::string_view value) {
   return !value.empty() && std::ranges::all_of(value, [](char c) {
     return c > ' ' && c < '\x7f' && c != '"' && c != '=' && c != '\\';
   });
@@ -64,7 +64,7 @@ void append_escape(std::string& out, char32_t c) {
 }  // namespace
 
 void append_log_value(std::string& out, std::string_view value) {
-  if (is_plain(value)) {
+  if (needs_no_quotes(value)) {
     out += value;
   } else {
     append_quoted_log_value(out, value);

@@ -42,7 +42,7 @@ mysql::authentication login_of(std::string_view name) {
   return mysql::authentication::automatic;
 }
 
-std::string_view trimmed(std::string_view text) {
+std::string_view without_spaces(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
   return text;
@@ -124,12 +124,12 @@ net::result<mysql::session_options> session_of(const mysql_settings& from) {
 
 // Replicas are reached as the primary is, at another address.
 net::result<void> add_replicas(std::string_view list, mysql::mysql_options& to) {
-  while (!trimmed(list).empty()) {
+  while (!without_spaces(list).empty()) {
     const std::size_t comma = std::min(list.find(','), list.size());
     mysql::session_options each = to.primary;
     each.socket_path.clear();
     each.port = 33060;
-    const std::string_view address = trimmed(list.substr(0, comma));
+    const std::string_view address = without_spaces(list.substr(0, comma));
     if (auto read = read_address(address, each.host, each.port); !read)
       return refused("replicas", "\"" + std::string(address) + "\" is no host:port");
     to.replicas.push_back(std::move(each));

@@ -3,19 +3,13 @@
 #include <algorithm>
 
 #include "storage/row_json.h"
+#include "storage/text_scan.h"
 
 namespace syncline::server {
 namespace {
 
 using net::errc;
 using net::error;
-
-int hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 net::result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
   std::string out;
@@ -27,8 +21,8 @@ net::result<std::string> percent_decode(std::string_view text, bool plus_is_spac
     } else if (c != '%') {
       out.push_back(c);
     } else {
-      const int high = i + 1 < text.size() ? hex_value(text[i + 1]) : -1;
-      const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
+      const int high = i + 1 < text.size() ? storage::hex_value(text[i + 1]) : -1;
+      const int low = i + 2 < text.size() ? storage::hex_value(text[i + 2]) : -1;
       if (high < 0 || low < 0) return error(errc::invalid, "`%` must be followed by two hexadecimal digits");
       out.push_back(static_cast<char>(high * 16 + low));
       i += 2;

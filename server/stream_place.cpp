@@ -12,7 +12,7 @@ struct place_figures {
   perf::counter refused = perf::metrics::add_counter("syncline_sync_streams_refused_total",
                                                      "Sync streams refused at sync.streams_max");
 };
-place_figures& figures() {
+place_figures& place_counts() {
   static place_figures all;
   return all;
 }
@@ -23,17 +23,17 @@ std::atomic<std::uint32_t> taken{0};
 
 stream_place::stream_place(std::uint32_t max) : held_(taken.fetch_add(1, std::memory_order_relaxed) < max) {
   if (held_) {
-    figures().in_flight.add(1);
+    place_counts().in_flight.add(1);
     return;
   }
   taken.fetch_sub(1, std::memory_order_relaxed);
-  figures().refused.add();
+  place_counts().refused.add();
 }
 
 stream_place::~stream_place() {
   if (!held_) return;
   taken.fetch_sub(1, std::memory_order_relaxed);
-  figures().in_flight.add(-1);
+  place_counts().in_flight.add(-1);
 }
 
 }  // namespace syncline::server

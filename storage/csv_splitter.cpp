@@ -5,10 +5,10 @@
 
 #include <utility>
 
+#include "storage/text_scan.h"
+
 namespace syncline::storage {
 namespace {
-
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 void append_without_doubled(std::string_view text, std::string& out) {
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -7,17 +7,6 @@
 namespace syncline::storage {
 namespace {
 
-bool is_digit(char c) noexcept {
-  return c >= '0' && c <= '9';
-}
-
-int hex_value(char c) noexcept {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 unsigned hex4(const char* at) noexcept {
   unsigned out = 0;
   for (int i = 0; i < 4; ++i) out = (out << 4U) | static_cast<unsigned>(hex_value(at[i]));

@@ -4,18 +4,12 @@
 
 #include "storage/row_json.h"
 #include "storage/scalar_text.h"
+#include "storage/text_scan.h"
 
 namespace syncline::storage {
 namespace {
 
 constexpr std::string_view kHexDigits = "0123456789ABCDEF";
-
-int hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
 
 void append_hex_byte(unsigned char byte, std::string& out) {
   out.push_back(kHexDigits[byte >> 4U]);

@@ -2,10 +2,9 @@
 
 #include <cstring>
 
+#include "storage/text_scan.h"
+
 namespace syncline::storage {
-namespace {
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-}  // namespace
 
 line_splitter::line_splitter(std::size_t line_bytes_max) : line_bytes_max_(line_bytes_max) {}
 

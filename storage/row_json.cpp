@@ -15,7 +15,7 @@
 namespace syncline::storage {
 namespace {
 
-constexpr std::string_view kHexDigits = "0123456789abcdef";
+constexpr std::string_view kLowerHexDigits = "0123456789abcdef";
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 void append_escape(unsigned char c, std::string& out) {
@@ -43,8 +43,8 @@ void append_escape(unsigned char c, std::string& out) {
       return;
     default:
       out.append("\\u00");
-      out.push_back(kHexDigits[c >> 4U]);
-      out.push_back(kHexDigits[c & 15U]);
+      out.push_back(kLowerHexDigits[c >> 4U]);
+      out.push_back(kLowerHexDigits[c & 15U]);
   }
 }
 
@@ -263,7 +263,7 @@ std::uint64_t hash_bytes(std::string_view bytes) noexcept {
 std::string etag_of(std::string_view bytes) {
   const std::uint64_t hash = hash_bytes(bytes);
   std::string out(18, '"');
-  for (std::size_t i = 0; i < 16; ++i) out[1 + i] = kHexDigits[(hash >> (60 - 4 * i)) & 15U];
+  for (std::size_t i = 0; i < 16; ++i) out[1 + i] = kLowerHexDigits[(hash >> (60 - 4 * i)) & 15U];
   return out;
 }
 

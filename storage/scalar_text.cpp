@@ -6,12 +6,10 @@
 #include <cmath>
 #include <system_error>
 
+#include "storage/text_scan.h"
+
 namespace syncline::storage {
 namespace {
-
-bool is_digit(char c) noexcept {
-  return c >= '0' && c <= '9';
-}
 
 // Two or four digits at `at`; -1 when they are not digits.
 int digits(std::string_view text, std::size_t at, std::size_t count) noexcept {

@@ -1,4 +1,4 @@
-// The byte scanner that JSON encoding, JSON reading and UTF-8 checking share.
+// What JSON, CSV, keys and queries all ask of single bytes, and the byte scanner they share.
 //
 // Use it to run over text at memory speed; not for anything that needs code points.
 // Thread: pure functions. Bound: reads [at, end) and nothing beyond. Failure: a length of 0.
@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -64,5 +65,20 @@ inline constexpr std::array<bool, 256> kSpecialBytes = [] {
   if (lead == 0xF4 && byte(1) > 0x8F) return 0;
   return 4;
 }
+
+[[nodiscard]] constexpr bool is_digit(char c) noexcept {
+  return c >= '0' && c <= '9';
+}
+
+// The value of a hexadecimal digit of either case, -1 when it is none.
+[[nodiscard]] constexpr int hex_value(char c) noexcept {
+  if (is_digit(c)) return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// Some tools begin a UTF-8 file with it; it is no part of the first line.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 }  // namespace syncline::storage

@@ -24,10 +24,10 @@
 namespace syncline::server::command {
 namespace {
 
-constexpr std::string_view kCommand = "load";
+constexpr std::string_view kLoad = "load";
 constexpr std::size_t kPieceBytes = 128 * 1024;
-constexpr std::uint32_t kSilenceMaxS = 600;  // an atomic upload answers only when all of it was checked
-constexpr int kPollMs = 100;                 // how soon the sender notices that the answer has ended
+constexpr std::uint32_t kAnswerWaitMaxS = 600;  // an atomic upload answers only when all of it was checked
+constexpr int kPollMs = 100;                    // how soon the sender notices that the answer has ended
 
 class input_file {
  public:
@@ -173,15 +173,15 @@ int exit_code(const upload_progress& progress) {
 
 int load_file(const load_options& options) {
   const auto url = parse_url(options.url);
-  if (!url) return report_failure(kCommand, url.error().text());
+  if (!url) return report_failure(kLoad, url.error().text());
   if (has_control_characters(options.idempotency_key))
-    return report_failure(kCommand, "--idempotency-key has control characters");
+    return report_failure(kLoad, "--idempotency-key has control characters");
   const auto file = input_file::open(options.file);
-  if (!file) return report_failure(kCommand, file.error().text());
-  auto client = http_client::connect(*url, kSilenceMaxS);
-  if (!client) return report_failure(kCommand, client.error().text());
+  if (!file) return report_failure(kLoad, file.error().text());
+  auto client = http_client::connect(*url, kAnswerWaitMaxS);
+  if (!client) return report_failure(kLoad, client.error().text());
   if (const auto sent = send_request(*client, *url, options, format_of(options)); !sent)
-    return report_failure(kCommand, sent.error().text());
+    return report_failure(kLoad, sent.error().text());
 
   upload_progress progress(file->bytes(), ::isatty(STDERR_FILENO) == 1);
   sender sending(*client, *file, options.gzip, progress);
@@ -189,10 +189,10 @@ int load_file(const load_options& options) {
   const std::string failed = read_answer(*client, progress);
   sending.stop();
   progress.end();
-  if (!sending.trouble().empty()) return report_failure(kCommand, sending.trouble());
-  if (!failed.empty()) return report_failure(kCommand, failed);
+  if (!sending.trouble().empty()) return report_failure(kLoad, sending.trouble());
+  if (!failed.empty()) return report_failure(kLoad, failed);
   if (!progress.has_summary() && !progress.failed())
-    return report_failure(kCommand, "the answer ended without a summary");
+    return report_failure(kLoad, "the answer ended without a summary");
   return exit_code(progress);
 }
 

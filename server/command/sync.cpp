@@ -16,7 +16,7 @@
 namespace syncline::server::command {
 namespace {
 
-constexpr std::string_view kCommand = "sync";
+constexpr std::string_view kSync = "sync";
 constexpr std::uint32_t kSilenceMaxS = 90;  // the server sends an empty line every 15 s
 constexpr std::uint64_t kWaitFirstMs = 250, kWaitMaxMs = 30'000;
 constexpr int kResetsMax = 3;  // in a row, without a checkpoint between
@@ -139,18 +139,17 @@ int follow_all(const http_url& url, const sync_command_options& options, sync_ta
   for (;;) {
     const attempt last = run_once(url, options, target);
     if (last.how == ending::up_to_date) return 0;
-    if (const auto undone = target.roll_back(); !undone)
-      return report_failure(kCommand, undone.error().text());
-    if (last.how == ending::hopeless) return report_failure(kCommand, last.why);
+    if (const auto undone = target.roll_back(); !undone) return report_failure(kSync, undone.error().text());
+    if (last.how == ending::hopeless) return report_failure(kSync, last.why);
     if (last.progress) resets = 0;
     if (last.how == ending::reset) {
       if (++resets > kResetsMax)
-        return report_failure(kCommand,
+        return report_failure(kSync,
                               fmt::format("the server asks to start over again and again: {}", last.why));
       continue;
     }
     if (!options.live)
-      return report_failure(kCommand, fmt::format("{} before all was there; run again to go on", last.why));
+      return report_failure(kSync, fmt::format("{} before all was there; run again to go on", last.why));
     between.wait(last);
   }
 }
@@ -159,15 +158,15 @@ int follow_all(const http_url& url, const sync_command_options& options, sync_ta
 
 int sync(const sync_command_options& options) {
   const auto url = parse_url(options.url);
-  if (!url) return report_failure(kCommand, url.error().text());
+  if (!url) return report_failure(kSync, url.error().text());
   if (!options.database.empty() &&
       (!options.out.empty() || !options.state.empty() || !options.since.empty())) {
-    return report_failure(kCommand,
+    return report_failure(kSync,
                           "--sqlite keeps the cursor itself; it goes with none of --out, --state, --since");
   }
   auto target = options.database.empty() ? open_line_target(options.out, options.state, options.since)
                                          : open_sqlite_target(options.database);
-  if (!target) return report_failure(kCommand, target.error().text());
+  if (!target) return report_failure(kSync, target.error().text());
   return follow_all(*url, options, **target);
 }
 

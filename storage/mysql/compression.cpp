@@ -15,9 +15,9 @@ namespace {
 
 constexpr int kSendWindowLog = 15;
 constexpr int kReceiveWindowLogMax = 23;
-constexpr std::size_t kSliceBytes = 128UL * 1024;  // a block of zstd unpacks to no more
-constexpr std::size_t kKeepBytes = 256UL * 1024;   // of a message that is used again
-constexpr std::size_t kPackedHeadBytesMax = 64;    // frame head, the numbers, the head of the stream
+constexpr std::size_t kSliceBytes = 128UL * 1024;        // a block of zstd unpacks to no more
+constexpr std::size_t kKeepPayloadBytes = 256UL * 1024;  // of a message that is used again
+constexpr std::size_t kPackedHeadBytesMax = 64;          // frame head, the numbers, the head of the stream
 
 // The fields of a COMPRESSION message from the server, the payload not copied.
 struct packed {
@@ -104,7 +104,7 @@ void message_compressor::append(net::byte_buffer& out, std::string_view whole_fr
     broken_ = true;
     out.append(whole_frame);
   }
-  if (message_->payload().capacity() > kKeepBytes) std::string().swap(*message_->mutable_payload());
+  if (message_->payload().capacity() > kKeepPayloadBytes) std::string().swap(*message_->mutable_payload());
 }
 
 frame_state message_decompressor::unpack(std::string_view body, net::byte_buffer& out) {

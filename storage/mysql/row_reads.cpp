@@ -17,7 +17,7 @@ namespace syncline::storage::mysql {
 namespace {
 
 constexpr std::size_t kStatementsAtOnce = 4;
-constexpr std::string_view kClock = "SELECT seq FROM syncline_clock WHERE id=1";
+constexpr std::string_view kPosition = "SELECT seq FROM syncline_clock WHERE id=1";
 
 row_slice slice_of(const row_maker::place& at, std::uint32_t group) {
   row_slice out;
@@ -42,9 +42,9 @@ row_slice missing(std::string_view key, std::string& bytes) {
 // Statements whose answers are read one after the other, a few sent ahead.
 class statement_train {
  public:
-  statement_train(net::request_context& context, sql_connection& db, clock_sink* clock)
+  statement_train(net::request_context& context, sql_connection& db, clock_sink* position)
       : context_(context), db_(db) {
-    if (clock != nullptr) running_.push_back(db_.read(context_, kClock, {}, *clock));
+    if (position != nullptr) running_.push_back(db_.read(context_, kPosition, {}, *position));
   }
   // `with` is copied, `into` outlives the train.
   [[nodiscard]] net::task<net::result<void>> send(const statement& what, row_sink& into) {

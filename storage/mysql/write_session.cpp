@@ -10,7 +10,7 @@ namespace syncline::storage::mysql {
 
 namespace {
 
-constexpr std::size_t kKeysOfStatementMax = 256;
+constexpr std::size_t kLookedUpMax = 256;
 
 }  // namespace
 
@@ -52,7 +52,7 @@ net::task<net::result<void>> write_session::settle_ahead() {
 
 net::task<net::result<void>> write_session::read(std::span<const cell> keys, bool locked, stored_rows& into) {
   const std::size_t width = plan.of().key.size();
-  const std::size_t step = kKeysOfStatementMax * width;
+  const std::size_t step = kLookedUpMax * width;
   for (std::size_t at = 0; at < keys.size(); at += step) {
     const auto part = keys.subspan(at, std::min(step, keys.size() - at));
     statement asked{plan.stored_head(), {}};

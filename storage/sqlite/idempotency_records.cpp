@@ -1,17 +1,10 @@
 #include "storage/sqlite/idempotency_records.h"
 
-#include <chrono>
+#include "storage/sqlite/clocks.h"
 
 namespace syncline::storage::sqlite {
 
-namespace {
-
-std::int64_t unix_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 net::result<std::optional<idempotency>> read_idempotency(connection& db, const std::string& key) {
   auto prepared =

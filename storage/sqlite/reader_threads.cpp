@@ -5,16 +5,13 @@
 
 #include <fmt/format.h>
 
+#include "storage/sqlite/clocks.h"
+
 namespace syncline::storage::sqlite {
 
 namespace {
 
 using clock = std::chrono::steady_clock;
-
-std::uint64_t us_since(net::steady_time from) {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - from).count());
-}
 
 }  // namespace
 

@@ -67,9 +67,9 @@ net::result<bool> take_rows(connection& db, statement& query, const row_select& 
 }
 
 net::result<std::int64_t> position(connection& db) {
-  auto clock = read_clock(db);
-  if (!clock) return clock.error();
-  return clock->seq;
+  auto now = read_clock(db);
+  if (!now) return now.error();
+  return now->seq;
 }
 
 }  // namespace

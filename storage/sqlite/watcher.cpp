@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "perf/log.h"
+#include "storage/sqlite/clocks.h"
 #include "storage/sqlite/idempotency_records.h"
 #include "storage/sqlite/schema.h"
 #include "storage/sqlite/scoped_transaction.h"
@@ -28,11 +29,6 @@ constexpr std::chrono::seconds kSearchCheck{10};
 constexpr int kLookEachMs = 1;
 constexpr int kLookEachMsOwn = 4;                   // while our own writer commits
 constexpr std::chrono::milliseconds kAfterOne{10};  // how long to look on after a commit was found
-
-std::int64_t unix_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 // migrate() fills in what it reads from the schema, and the store's catalog is being read by every core.
 void copy_catalog(const catalog& from, catalog& to) {

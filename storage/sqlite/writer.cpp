@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "perf/log.h"
+#include "storage/sqlite/clocks.h"
 #include "storage/sqlite/generation.h"
 #include "storage/sqlite/search_refresh.h"
 
@@ -18,11 +19,6 @@ constexpr int kChoreBusyMs = 200;
 constexpr std::size_t kInteractive = static_cast<std::size_t>(write_queue::lane::interactive);
 constexpr int kSliceStretch = 8;
 constexpr std::chrono::seconds kWordsAgain{10};
-
-std::uint64_t us_since(net::steady_time from) {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - from).count());
-}
 
 // The connection itself may be at fault; a new one may work.
 bool breaks_connection(net::errc code) {

@@ -20,7 +20,7 @@ namespace {
 
 namespace mysql = storage::mysql;
 
-constexpr const char* kSchema = R"(
+constexpr const char* kMysqlSchema = R"(
 CREATE TABLE items(id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, owner BIGINT, team VARCHAR(20) COLLATE utf8mb4_0900_as_cs,
   name VARCHAR(50) COLLATE utf8mb4_0900_as_cs UNIQUE, note VARCHAR(100), secret VARCHAR(100), deleted BOOLEAN NOT NULL DEFAULT 0,
   KEY items_owner(owner), KEY items_team(team));
@@ -137,7 +137,7 @@ class mysql_model_database final : public model_database {
   void make_tables() override {
     outside("CREATE DATABASE " + schema_ + " CHARACTER SET utf8mb4");
     made_ = true;
-    if (!open()->run(kSchema)) throw std::runtime_error("the model's tables cannot be made");
+    if (!open()->run(kMysqlSchema)) throw std::runtime_error("the model's tables cannot be made");
   }
   std::string storage_json() const override {
     return fmt::format(

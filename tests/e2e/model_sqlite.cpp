@@ -9,7 +9,7 @@
 namespace syncline::e2e {
 namespace {
 
-constexpr const char* kSchema = R"(
+constexpr const char* kSqliteSchema = R"(
 PRAGMA journal_mode=WAL;
 CREATE TABLE items(id INTEGER PRIMARY KEY, owner INTEGER, team TEXT, name TEXT UNIQUE, note TEXT, secret TEXT, deleted INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX items_owner ON items(owner);
@@ -57,7 +57,7 @@ class sqlite_model_database final : public model_database {
   explicit sqlite_model_database(std::string path) : path_(std::move(path)), backup_(path_ + ".backup") {}
   std::unique_ptr<model_connection> open() override { return std::make_unique<sqlite_connection>(path_); }
   void make_tables() override {
-    if (!open()->run(kSchema)) throw std::runtime_error("the model's tables cannot be made");
+    if (!open()->run(kSqliteSchema)) throw std::runtime_error("the model's tables cannot be made");
   }
   std::string storage_json() const override {
     return fmt::format(R"({{"sqlite": {{"path": "{}", "migrate_on_start": true, "synchronous": "NORMAL"}}}})",

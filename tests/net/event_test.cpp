@@ -14,13 +14,10 @@ namespace {
 
 using std::chrono::milliseconds;
 using testing::eventually;
+using testing::in;
 using testing::run_on;
 using testing::run_task;
 using testing::start_task;
-
-steady_time in(milliseconds span) {
-  return std::chrono::steady_clock::now() + span;
-}
 
 class EventTest : public ::testing::Test {
  protected:

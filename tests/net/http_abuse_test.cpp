@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,24 +13,15 @@ namespace syncline::net::http {
 namespace {
 
 using testing::eventually;
+using testing::get;
 using testing::quick_options;
 using testing::raw_client;
+using testing::resident_bytes;
 using testing::response;
 using testing::scripted_server;
 
-std::string get(const std::string& path) {
-  return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
-}
-
 std::string post(const std::string& path, const std::string& line) {
   return "POST " + path + " HTTP/1.1\r\nHost: a\r\n" + line + "\r\n\r\n";
-}
-
-[[maybe_unused]] std::size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t pages = 0;
-  statm >> pages >> pages;
-  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
 // The answers are about 17 MB. What the server holds of them is its output buffer; it must stop reading

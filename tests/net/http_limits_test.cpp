@@ -14,14 +14,11 @@ namespace syncline::net::http {
 namespace {
 
 using testing::eventually;
+using testing::get;
 using testing::quick_options;
 using testing::raw_client;
 using testing::response;
 using testing::scripted_server;
-
-std::string get(const std::string& path) {
-  return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
-}
 
 // What a smuggler wants the server to see as a request of its own.
 const std::string kSmuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";

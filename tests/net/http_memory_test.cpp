@@ -15,13 +15,10 @@ namespace syncline::net::http {
 namespace {
 
 using testing::eventually;
+using testing::get;
 using testing::quick_options;
 using testing::raw_client;
 using testing::scripted_server;
-
-std::string get(const std::string& path) {
-  return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
-}
 
 const std::vector<std::string>& requests() {
   static const std::vector<std::string> all{

@@ -9,13 +9,10 @@
 namespace syncline::net::http {
 namespace {
 
+using testing::get;
 using testing::raw_client;
 using testing::response;
 using testing::scripted_server;
-
-std::string get(const std::string& path, const std::string& lines = {}) {
-  return "GET " + path + " HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n";
-}
 
 // RFC 9112 section 2.3: the version is the one the server conforms to, whatever the request's.
 TEST(HttpMusts, EveryAnswerSaysHttp11) {

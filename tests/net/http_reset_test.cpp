@@ -12,14 +12,11 @@ namespace syncline::net::http {
 namespace {
 
 using testing::eventually;
+using testing::get;
 using testing::quick_options;
 using testing::raw_client;
 using testing::response;
 using testing::scripted_server;
-
-std::string get(const std::string& path) {
-  return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
-}
 
 std::string post(const std::string& path, std::size_t length) {
   return "POST " + path + " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n";

@@ -13,14 +13,11 @@ namespace syncline::net::http {
 namespace {
 
 using testing::eventually;
+using testing::get;
 using testing::quick_options;
 using testing::raw_client;
 using testing::response;
 using testing::scripted_server;
-
-std::string get(const std::string& path, const std::string& lines = {}) {
-  return "GET " + path + " HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n";
-}
 
 class HttpServer : public testing::over_each_form {};
 INSTANTIATE_TEST_SUITE_P(Over, HttpServer,

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 #include <thread>
 
@@ -12,20 +11,11 @@ namespace syncline::net::http {
 namespace {
 
 using testing::eventually;
+using testing::get;
 using testing::raw_client;
+using testing::resident_bytes;
 using testing::response;
 using testing::scripted_server;
-
-std::string get(const std::string& path) {
-  return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
-}
-
-std::size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t pages = 0;
-  statm >> pages >> pages;
-  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
 
 class HttpStream : public testing::over_each_form {};
 INSTANTIATE_TEST_SUITE_P(Over, HttpStream,

@@ -41,7 +41,7 @@ parsed parse_bytewise(const std::string& bytes, const limits& bounds = {}) {
   return out;
 }
 
-std::string get(const std::string& target, const std::string& lines = "Host: a\r\n") {
+std::string request_to(const std::string& target, const std::string& lines = "Host: a\r\n") {
   return "GET " + target + " HTTP/1.1\r\n" + lines + "\r\n";
 }
 
@@ -78,7 +78,7 @@ TEST(Parser, KnowsEveryMethodAndPassesOthersOn) {
 }
 
 TEST(Parser, TakesTheHostOfAnAbsoluteTarget) {
-  const std::string bytes = get("http://b.example:81/x?y", "Host: a\r\n");
+  const std::string bytes = request_to("http://b.example:81/x?y", "Host: a\r\n");
   const parsed p = parse_once(bytes);
   ASSERT_EQ(p.status, parse_status::complete);
   EXPECT_EQ(p.head.host, "b.example:81");
@@ -87,7 +87,7 @@ TEST(Parser, TakesTheHostOfAnAbsoluteTarget) {
 }
 
 TEST(Parser, ReadsTheEmptyPathOfAnAbsoluteTarget) {
-  const std::string plain = get("HTTPS://b?y");
+  const std::string plain = request_to("HTTPS://b?y");
   EXPECT_EQ(parse_once(plain).head.path, "/");
   const std::string options = "OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n";
   EXPECT_EQ(parse_once(options).head.path, "*");
@@ -102,7 +102,7 @@ TEST(Parser, AcceptsAnAsteriskForOptions) {
 
 TEST(Parser, AcceptsHostsOfEveryForm) {
   for (const std::string host : {"a", "a.b-c_d~e", "127.0.0.1:80", "[::1]", "[::1]:8080", "a%20b", "a:"}) {
-    const std::string bytes = get("/", "Host: " + host + "\r\n");
+    const std::string bytes = request_to("/", "Host: " + host + "\r\n");
     const parsed p = parse_once(bytes);
     ASSERT_EQ(p.status, parse_status::complete) << host;
     EXPECT_EQ(p.head.host, host);
@@ -111,7 +111,7 @@ TEST(Parser, AcceptsHostsOfEveryForm) {
 
 // The latest valid host is not checked again; nothing else may pass for it.
 TEST(Parser, AHostIsJudgedTheSameWhateverCameBefore) {
-  const auto with_host = [](const std::string& host) { return get("/", "Host: " + host + "\r\n"); };
+  const auto with_host = [](const std::string& host) { return request_to("/", "Host: " + host + "\r\n"); };
   const std::string longest(60, 'h');  // more than is remembered
   const std::vector<std::string> good{"a", "ab", "a:80", "[::1]", longest, longest + "i"};
   const std::vector<std::string> bad{"", "a b", "a:", "a:8x", "ab c", "@a", longest + "@a", "[::1"};
@@ -138,7 +138,7 @@ TEST(Parser, AHostIsJudgedTheSameWhateverCameBefore) {
 }
 
 TEST(Parser, ToleratesOneEmptyLineBeforeTheRequest) {
-  const std::string bytes = "\r\n" + get("/");
+  const std::string bytes = "\r\n" + request_to("/");
   const parsed p = parse_once(bytes);
   ASSERT_EQ(p.status, parse_status::complete);
   EXPECT_EQ(p.size, bytes.size());
@@ -153,11 +153,11 @@ TEST(Parser, Http10NeedsNoHostAndClosesUnlessAskedToStay) {
 }
 
 TEST(Parser, ReadsTheConnectionListOfEveryLine) {
-  const std::string listed = get("/", "Host: a\r\nConnection: x, Close\r\n");
+  const std::string listed = request_to("/", "Host: a\r\nConnection: x, Close\r\n");
   EXPECT_FALSE(parse_once(listed).head.keep_alive);
-  const std::string second = get("/", "Host: a\r\nConnection: keep-alive\r\nConnection: close\r\n");
+  const std::string second = request_to("/", "Host: a\r\nConnection: keep-alive\r\nConnection: close\r\n");
   EXPECT_FALSE(parse_once(second).head.keep_alive);
-  const std::string other = get("/", "Host: a\r\nConnection: closed\r\n");
+  const std::string other = request_to("/", "Host: a\r\nConnection: closed\r\n");
   EXPECT_TRUE(parse_once(other).head.keep_alive);
 }
 
@@ -172,7 +172,7 @@ TEST(Parser, ReadsExpectationAndChunked) {
 }
 
 TEST(Parser, AcceptsObsoleteTextInValues) {
-  const std::string bytes = get("/", "Host: a\r\nX: caf\xc3\xa9\ttab\r\n");
+  const std::string bytes = request_to("/", "Host: a\r\nX: caf\xc3\xa9\ttab\r\n");
   ASSERT_EQ(parse_once(bytes).status, parse_status::complete);
 }
 
@@ -192,9 +192,9 @@ INSTANTIATE_TEST_SUITE_P(Parser, BadRequests, ::testing::ValuesIn(testing::all_b
                          [](const auto& param) { return param.param.name; });
 
 TEST(Parser, RefusesATargetOverItsLimit) {
-  const std::string just_fits = get("/" + std::string(8191, 'a'));
+  const std::string just_fits = request_to("/" + std::string(8191, 'a'));
   EXPECT_EQ(parse_once(just_fits).status, parse_status::complete);
-  const std::string over = get("/" + std::string(8192, 'a'));
+  const std::string over = request_to("/" + std::string(8192, 'a'));
   EXPECT_EQ(parse_once(over).error, parse_error::target_too_long);
   const std::string endless = "GET /" + std::string(20000, 'a');
   EXPECT_EQ(parse_once(endless).error, parse_error::target_too_long);
@@ -205,11 +205,11 @@ TEST(Parser, RefusesHeadersOverTheirLimits) {
   limits bounds;
   bounds.header_count_max = 3;
   bounds.header_bytes_max = 200;
-  const std::string three = get("/", "Host: a\r\nX: 1\r\nX: 2\r\n");
+  const std::string three = request_to("/", "Host: a\r\nX: 1\r\nX: 2\r\n");
   EXPECT_EQ(parse_once(three, bounds).status, parse_status::complete);
-  const std::string four = get("/", "Host: a\r\nX: 1\r\nX: 2\r\nX: 3\r\n");
+  const std::string four = request_to("/", "Host: a\r\nX: 1\r\nX: 2\r\nX: 3\r\n");
   EXPECT_EQ(parse_once(four, bounds).error, parse_error::too_many_headers);
-  const std::string large = get("/", "Host: a\r\nX: " + std::string(300, 'x') + "\r\n");
+  const std::string large = request_to("/", "Host: a\r\nX: " + std::string(300, 'x') + "\r\n");
   EXPECT_EQ(parse_once(large, bounds).error, parse_error::headers_too_large);
   EXPECT_EQ(parse_bytewise(large, bounds).error, parse_error::headers_too_large);
 }

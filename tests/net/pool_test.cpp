@@ -13,13 +13,10 @@ namespace {
 
 using std::chrono::milliseconds;
 using testing::eventually;
+using testing::in;
 using testing::run_on;
 using testing::run_task;
 using testing::start_task;
-
-steady_time in(milliseconds span) {
-  return std::chrono::steady_clock::now() + span;
-}
 
 struct link final : pooled {
   explicit link(std::atomic<int>& count) : open(count) { open.fetch_add(1); }
@@ -79,7 +76,7 @@ struct cores_and_pools {
   std::vector<std::unique_ptr<pool<link>>> pools;
 };
 
-pool_options with_connections(std::uint32_t count) {
+pool_options real_connections(std::uint32_t count) {
   pool_options options;
   options.name = "real";
   options.connections_max = count;
@@ -88,7 +85,7 @@ pool_options with_connections(std::uint32_t count) {
 }
 
 TEST(Pool, GivesAConnectionAndTakesItBack) {
-  cores_and_pools on(1, with_connections(2));
+  cores_and_pools on(1, real_connections(2));
   pool<link>& links = *on.pools[0];
   run_task(on.group.at(0), [&]() -> task<void> {
     request_context context(links.on());
@@ -111,7 +108,7 @@ TEST(Pool, GivesAConnectionAndTakesItBack) {
 // Callers that come while the connect is under way wait for the pool; one that is cancelled leaves the
 // connect to the next.
 TEST(Pool, CancellingTheFirstCallerMidConnectLeaksNothing) {
-  cores_and_pools on(1, with_connections(1));
+  cores_and_pools on(1, real_connections(1));
   pool<link>& links = *on.pools[0];
   on.server.closed_gate = true;
   run_task(on.group.at(0), [&]() -> task<void> {
@@ -139,7 +136,7 @@ TEST(Pool, CancellingTheFirstCallerMidConnectLeaksNothing) {
 
 // Naive: the connection is handed to a waiter that was cancelled in the same round, and is lost with it.
 TEST(Pool, AHandOverThatCrossesACancellationGoesToTheNextWaiter) {
-  cores_and_pools on(1, with_connections(1));
+  cores_and_pools on(1, real_connections(1));
   pool<link>& links = *on.pools[0];
   run_task(on.group.at(0), [&]() -> task<void> {
     request_context context(links.on());
@@ -180,7 +177,7 @@ TEST(Pool, AHandOverThatCrossesACancellationGoesToTheNextWaiter) {
 }
 
 TEST(Pool, ADeadlineEndsTheWait) {
-  cores_and_pools on(1, with_connections(1));
+  cores_and_pools on(1, real_connections(1));
   pool<link>& links = *on.pools[0];
   on.server.closed_gate = true;
   run_task(on.group.at(0), [&]() -> task<void> {
@@ -196,7 +193,7 @@ TEST(Pool, ADeadlineEndsTheWait) {
 }
 
 TEST(Pool, AServerThatIsDownIsAnErrorWithATimeAndComesBackByItself) {
-  cores_and_pools on(1, with_connections(4));
+  cores_and_pools on(1, real_connections(4));
   pool<link>& links = *on.pools[0];
   on.server.refuses = true;
   run_task(on.group.at(0), [&]() -> task<void> {
@@ -216,7 +213,7 @@ TEST(Pool, AServerThatIsDownIsAnErrorWithATimeAndComesBackByItself) {
 }
 
 TEST(Pool, AResetThatHangsIsGivenUpAndItsPermitComesBack) {
-  pool_options options = with_connections(1);
+  pool_options options = real_connections(1);
   options.tend_timeout_ms = 50;
   cores_and_pools on(1, options);
   pool<link>& links = *on.pools[0];
@@ -236,7 +233,7 @@ TEST(Pool, AResetThatHangsIsGivenUpAndItsPermitComesBack) {
 }
 
 TEST(Pool, SharedLeasesUseOneConnectionTogether) {
-  pool_options options = with_connections(1);
+  pool_options options = real_connections(1);
   options.pipeline_limit = 3;
   cores_and_pools on(1, options);
   pool<link>& links = *on.pools[0];
@@ -254,7 +251,7 @@ TEST(Pool, SharedLeasesUseOneConnectionTogether) {
 }
 
 TEST(Pool, StopWaitsForTheLastLeaseAndClosesEverything) {
-  cores_and_pools on(1, with_connections(3));
+  cores_and_pools on(1, real_connections(3));
   pool<link>& links = *on.pools[0];
   run_task(on.group.at(0), [&]() -> task<void> {
     request_context context(links.on());
@@ -281,7 +278,7 @@ TEST(Pool, StopWaitsForTheLastLeaseAndClosesEverything) {
 
 // The end of a core destroys tasks wherever they are: waiting, holding, connecting, resetting.
 TEST(Pool, TheEndOfItsCoreReturnsEveryPermit) {
-  pool_options options = with_connections(3);
+  pool_options options = real_connections(3);
   core_group group(core_group_options{1, false});
   gated_connector server;
   pool_node node(options, 1, 5);
@@ -314,7 +311,7 @@ TEST(Pool, TheEndOfItsCoreReturnsEveryPermit) {
 TEST(Pool, ManyCoresShareFewConnectionsUnderRandomCancellation) {
   const std::uint64_t seed = std::random_device{}();
   std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
-  pool_options options = with_connections(3);
+  pool_options options = real_connections(3);
   options.permit_quantum_ms = 20;
   options.connects_max = 2;
   cores_and_pools on(4, options);
@@ -364,7 +361,7 @@ TEST(Pool, ManyCoresShareFewConnectionsUnderRandomCancellation) {
 }
 
 TEST(Pool, MetricsShowItsStates) {
-  pool_options options = with_connections(2);
+  pool_options options = real_connections(2);
   options.name = "shown";
   cores_and_pools on(1, options);
   pool<link>& links = *on.pools[0];

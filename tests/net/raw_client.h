@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -40,6 +41,17 @@ struct response {
     return head.substr(from, head.find("\r\n", from) - from);
   }
 };
+
+inline std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t pages = 0;
+  statm >> pages >> pages;
+  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+inline std::string get(const std::string& path, const std::string& lines = {}) {
+  return "GET " + path + " HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n";
+}
 
 class raw_client {
  public:

@@ -16,6 +16,10 @@ namespace syncline::net::testing {
 
 inline constexpr std::chrono::seconds kTestWait{30};
 
+inline steady_time in(std::chrono::milliseconds span) {
+  return std::chrono::steady_clock::now() + span;
+}
+
 // Polls until `condition` holds; false when it did not within the bound.
 template <class Condition>
 [[nodiscard]] bool eventually(Condition condition, std::chrono::milliseconds within = kTestWait) {

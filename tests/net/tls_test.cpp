@@ -20,13 +20,10 @@ using net::testing::make_certificate;
 using net::testing::test_certificate;
 using net::testing::tls_peer;
 using testing::eventually;
+using testing::get;
 using testing::raw_client;
 using testing::response;
 using testing::scripted_server;
-
-std::string get(const std::string& path, const std::string& lines = {}) {
-  return "GET " + path + " HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n";
-}
 
 server_options labelled(const std::string& label) {
   server_options out = testing::quick_options(testing::form::tls);

@@ -20,6 +20,7 @@ using testing::at_random;
 using testing::every;
 using testing::from_bytes;
 using testing::seen;
+using testing::text;
 
 deflate_agreement with_takeover() {
   return {};
@@ -28,10 +29,6 @@ deflate_agreement without_takeover() {
   deflate_agreement out;
   out.server_no_context_takeover = out.client_no_context_takeover = true;
   return out;
-}
-
-seen text(std::string_view bytes) {
-  return {event_kind::text, std::string(bytes), 0, true};
 }
 
 // What a client that agreed to `agreed` reads.

@@ -41,6 +41,10 @@ struct seen {
   bool operator==(const seen&) const = default;
 };
 
+inline seen text(std::string_view bytes) {
+  return {event_kind::text, std::string(bytes), 0, true};
+}
+
 // How many bytes the next read brings.
 using split = std::function<std::size_t()>;
 inline split every(std::size_t n) {

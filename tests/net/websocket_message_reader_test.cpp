@@ -17,6 +17,7 @@ using testing::every;
 using testing::frame;
 using testing::from_bytes;
 using testing::seen;
+using testing::text;
 
 const reader_options kWhole{};
 
@@ -26,9 +27,6 @@ std::vector<seen> read_with(const reader_options& options, std::string_view byte
   return testing::read_all(reader, bytes, std::move(how));
 }
 
-seen text(std::string_view bytes) {
-  return {event_kind::text, std::string(bytes), 0, true};
-}
 seen failure(protocol_error e) {
   return {event_kind::failed, std::string(describe(e).reason), static_cast<std::uint16_t>(describe(e).code),
           true};

@@ -7,11 +7,9 @@
 namespace syncline::storage {
 namespace {
 
-using got = line_splitter::got;
-
 // Everything the splitter reports, as "number:line" or "number:TOO LONG".
-std::vector<std::string> split(std::string_view input, std::size_t piece_bytes,
-                               std::size_t line_bytes_max = 10) {
+std::vector<std::string> lines_of(std::string_view input, std::size_t piece_bytes,
+                                  std::size_t line_bytes_max = 10) {
   line_splitter splitter(line_bytes_max);
   std::vector<std::string> out;
   const auto drain = [&] {
@@ -19,15 +17,15 @@ std::vector<std::string> split(std::string_view input, std::size_t piece_bytes,
     std::uint64_t number = 0;
     for (;;) {
       switch (splitter.next(line, number)) {
-        case got::line:
+        case line_splitter::got::line:
           out.push_back(std::to_string(number) + ":" + std::string(line));
           break;
-        case got::too_long:
+        case line_splitter::got::too_long:
           out.push_back(std::to_string(number) + ":TOO LONG");
           break;
-        case got::need_more:
+        case line_splitter::got::need_more:
           return true;
-        case got::end:
+        case line_splitter::got::end:
           return false;
       }
     }
@@ -45,33 +43,34 @@ std::vector<std::string> split(std::string_view input, std::size_t piece_bytes,
 using lines = std::vector<std::string>;
 
 TEST(LineSplitter, CutsAtLfAndCrLf) {
-  EXPECT_EQ(split("a\nb\r\nc", 100), (lines{"1:a", "2:b", "3:c"}));
+  EXPECT_EQ(lines_of("a\nb\r\nc", 100), (lines{"1:a", "2:b", "3:c"}));
 }
 
 TEST(LineSplitter, CountsEmptyLinesWithoutReportingThem) {
-  EXPECT_EQ(split("\n\r\na\n\n\nb\n", 100), (lines{"3:a", "6:b"}));
+  EXPECT_EQ(lines_of("\n\r\na\n\n\nb\n", 100), (lines{"3:a", "6:b"}));
 }
 
 TEST(LineSplitter, SkipsAByteOrderMarkAtTheStartOnly) {
   for (const std::size_t piece : {1U, 2U, 100U}) {
-    EXPECT_EQ(split("\xEF\xBB\xBF"
-                    "a\n\xEF\xBB\xBF"
-                    "b\n",
-                    piece),
+    EXPECT_EQ(lines_of("\xEF\xBB\xBF"
+                       "a\n\xEF\xBB\xBF"
+                       "b\n",
+                       piece),
               (lines{"1:a",
                      "2:\xEF\xBB\xBF"
                      "b"}));
-    EXPECT_EQ(split("\xEF\xBB", piece), (lines{"1:\xEF\xBB"}));
-    EXPECT_EQ(split("\xEF\xBB\xBF", piece), lines{});
+    EXPECT_EQ(lines_of("\xEF\xBB", piece), (lines{"1:\xEF\xBB"}));
+    EXPECT_EQ(lines_of("\xEF\xBB\xBF", piece), lines{});
   }
 }
 
 TEST(LineSplitter, ReportsALongLineOnceAndGoesOn) {
   for (const std::size_t piece : {1U, 3U, 11U, 12U, 100U}) {
     EXPECT_EQ(
-        split("0123456789\n0123456789\r\n0123456789a\nb\n0123456789abcdefghijklmnopqrstuvwxyz\r\nc\n", piece),
+        lines_of("0123456789\n0123456789\r\n0123456789a\nb\n0123456789abcdefghijklmnopqrstuvwxyz\r\nc\n",
+                 piece),
         (lines{"1:0123456789", "2:0123456789", "3:TOO LONG", "4:b", "5:TOO LONG", "6:c"}));
-    EXPECT_EQ(split("a\n0123456789abc", piece), (lines{"1:a", "2:TOO LONG"}));
+    EXPECT_EQ(lines_of("a\n0123456789abc", piece), (lines{"1:a", "2:TOO LONG"}));
   }
 }
 
@@ -82,8 +81,8 @@ TEST(LineSplitter, PiecesDoNotMatter) {
   for (int round = 0; round < 300; ++round) {
     std::string input;
     for (int i = 0; i < 200; ++i) input.push_back("ab\r\n\xEF\xBB\xBF\n"[random() % 8]);
-    const lines whole = split(input, input.size(), 5);
-    for (const std::size_t piece : {1U, 2U, 3U, 7U}) ASSERT_EQ(split(input, piece, 5), whole);
+    const lines whole = lines_of(input, input.size(), 5);
+    for (const std::size_t piece : {1U, 2U, 3U, 7U}) ASSERT_EQ(lines_of(input, piece, 5), whole);
   }
 }
 
@@ -92,9 +91,9 @@ TEST(LineSplitter, LinesOfOneFeedStayValidTogether) {
   splitter.feed("first\nsecond\nthi");
   std::string_view first, second, third;
   std::uint64_t number = 0;
-  ASSERT_EQ(splitter.next(first, number), got::line);
-  ASSERT_EQ(splitter.next(second, number), got::line);
-  ASSERT_EQ(splitter.next(third, number), got::need_more);
+  ASSERT_EQ(splitter.next(first, number), line_splitter::got::line);
+  ASSERT_EQ(splitter.next(second, number), line_splitter::got::line);
+  ASSERT_EQ(splitter.next(third, number), line_splitter::got::need_more);
   EXPECT_EQ(first, "first");
   EXPECT_EQ(second, "second");
 }

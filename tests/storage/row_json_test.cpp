@@ -11,8 +11,6 @@
 namespace syncline::storage {
 namespace {
 
-const resource kUsers = sample_resource();
-
 // The row with one column only.
 std::string encoded(std::string_view column_name, const cell& value) {
   projection only;

@@ -11,8 +11,6 @@
 namespace syncline::storage {
 namespace {
 
-const resource kUsers = sample_resource();
-
 struct reading {
   explicit reading(const resource& r = kUsers, std::size_t row_bytes_max = 1024 * 1024)
       : of(r), reader(of, row_bytes_max), cells(of.columns.size()) {}

@@ -43,4 +43,6 @@ inline resource sample_resource() {
   return out;
 }
 
+inline const resource kUsers = sample_resource();
+
 }  // namespace syncline::storage

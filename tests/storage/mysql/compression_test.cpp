@@ -21,7 +21,7 @@ namespace {
 
 using namespace std::string_literals;
 
-constexpr std::size_t kLimit = 1 << 20;
+constexpr std::size_t kUnpackedMax = 1 << 20;
 
 std::string frame_of(server_message type, const std::string& body) {
   std::string out;
@@ -59,10 +59,10 @@ class packer {
 };
 
 frame_state unpack_once(const std::string& body) {
-  message_decompressor from(kLimit);
+  message_decompressor from(kUnpackedMax);
   net::byte_buffer out;
   const frame_state state = from.unpack(body, out);
-  EXPECT_LE(out.capacity(), 4 * (kLimit + kCombinedBytesMax)) << "memory of a bomb";
+  EXPECT_LE(out.capacity(), 4 * (kUnpackedMax + kCombinedBytesMax)) << "memory of a bomb";
   return state;
 }
 
@@ -72,7 +72,7 @@ std::string row_like(int i) {
 
 TEST(MysqlCompression, MessagesOfAllTypesComeOutAsTheyWentIn) {
   packer to;
-  message_decompressor from(kLimit);
+  message_decompressor from(kUnpackedMax);
   net::byte_buffer out;
   for (int i = 0; i < 50; ++i) {
     std::string inside = frame_of(server_message::column, row_like(i));
@@ -86,7 +86,7 @@ TEST(MysqlCompression, MessagesOfAllTypesComeOutAsTheyWentIn) {
 
 TEST(MysqlCompression, AStreamMayEndAndBeginAnew) {
   packer to;
-  message_decompressor from(kLimit);
+  message_decompressor from(kUnpackedMax);
   net::byte_buffer out;
   for (int i = 0; i < 5; ++i) {
     const std::string inside = frame_of(server_message::row, row_like(i));
@@ -98,7 +98,7 @@ TEST(MysqlCompression, AStreamMayEndAndBeginAnew) {
 
 TEST(MysqlCompression, LargeMessagesArePackedAndSmallOnesAreNot) {
   message_compressor to;
-  message_decompressor from(kLimit);
+  message_decompressor from(kUnpackedMax);
   const std::string small = frame_of(server_message::column, "small");
   std::string large;
   for (int i = 0; i < 2000; ++i) large += row_like(i);
@@ -106,10 +106,10 @@ TEST(MysqlCompression, LargeMessagesArePackedAndSmallOnesAreNot) {
   std::size_t first_bytes = 0;
   for (int i = 0; i < 3; ++i) {
     net::byte_buffer wire;
-    to.append(wire, small, kLimit);
+    to.append(wire, small, kUnpackedMax);
     EXPECT_EQ(wire.view(), small);
     wire.clear();
-    to.append(wire, large, kLimit);
+    to.append(wire, large, kUnpackedMax);
     EXPECT_LT(wire.size(), large.size() / 2);
     ASSERT_EQ(wire.view()[4], static_cast<char>(client_message::compression));
     if (i == 0) first_bytes = wire.size();
@@ -150,11 +150,11 @@ TEST(MysqlCompression, ABombIsRefusedByWhatItUnpacksTo) {
 
 TEST(MysqlCompression, AMessageInsideIsBoundedLikeAnyOther) {
   packer to;
-  EXPECT_EQ(unpack_once(to.body(frame_of(server_message::row, std::string(kLimit, 'x')))),
+  EXPECT_EQ(unpack_once(to.body(frame_of(server_message::row, std::string(kUnpackedMax, 'x')))),
             frame_state::too_large);
   packer other;
   const std::string most = frame_of(server_message::column, std::string(kCombinedBytesMax - 100, 'x')) +
-                           frame_of(server_message::row, std::string(kLimit - 1, 'x'));
+                           frame_of(server_message::row, std::string(kUnpackedMax - 1, 'x'));
   EXPECT_EQ(unpack_once(other.body(most)), frame_state::whole) << "a full buffer and the largest row";
 }
 
@@ -215,7 +215,7 @@ TEST(MysqlCompression, ChangedBytesNeverReachBeyondTheBounds) {
 std::vector<std::string> read_split(const std::string& bytes, std::size_t piece_bytes, frame_state& end) {
   net::core on(0, false);
   const auto over = std::make_shared<link>(on);
-  frame_reader frames(*over, kLimit);
+  frame_reader frames(*over, kUnpackedMax);
   frames.allow_compression();
   std::vector<std::string> out;
   end = frame_state::incomplete;

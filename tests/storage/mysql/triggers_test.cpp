@@ -75,13 +75,13 @@ TEST_F(MysqlTriggers, WithWhereARowIsNotedAsPossiblyGone) {
 
 // The texts that triggers make in SQL are those of key_of_row().
 TEST_F(MysqlTriggers, KeysOfEveryTypeAreCanonical) {
-  struct sample {
+  struct key_sample {
     const char* declared;
     const char* type;
     const char* value;
     const char* key;
   };
-  const sample samples[] = {
+  const key_sample samples[] = {
       {"TINYINT", "int64", "-5", "-5"},
       {"BIGINT UNSIGNED", "int64", "9007199254740993", "9007199254740993"},
       {"INT(8) UNSIGNED ZEROFILL", "int64", "42", "42"},
@@ -100,20 +100,20 @@ TEST_F(MysqlTriggers, KeysOfEveryTypeAreCanonical) {
   };
   catalog all;
   int n = 0;
-  for (const sample& s : samples) {
+  for (const key_sample& s : samples) {
     const std::string name = "k" + std::to_string(n++);
     sql("CREATE TABLE " + name + " (k " + s.declared + " PRIMARY KEY, v INT)");
     all.add(make_resource(name, std::string("k:") + s.type + " v:int64", {"k"}, {{"s", "k"}}));
   }
   migrated(all);
   n = 0;
-  for (const sample& s : samples) {
+  for (const key_sample& s : samples) {
     const std::string name = "k" + std::to_string(n++);
-    const std::string place = name + " [s:" + s.key + "] " + s.key;
-    EXPECT_EQ(noted_by("INSERT INTO " + name + " VALUES (" + s.value + ",1)"), lines{place}) << s.declared;
-    EXPECT_EQ(noted_by("UPDATE " + name + " SET v=2"), lines{place}) << s.declared;
+    const std::string noted = name + " [s:" + s.key + "] " + s.key;
+    EXPECT_EQ(noted_by("INSERT INTO " + name + " VALUES (" + s.value + ",1)"), lines{noted}) << s.declared;
+    EXPECT_EQ(noted_by("UPDATE " + name + " SET v=2"), lines{noted}) << s.declared;
     EXPECT_EQ(noted_by("UPDATE " + name + " SET v=2, k=" + s.value), lines{}) << s.declared;
-    EXPECT_EQ(noted_by("DELETE FROM " + name), lines{place + " gone"}) << s.declared;
+    EXPECT_EQ(noted_by("DELETE FROM " + name), lines{noted + " gone"}) << s.declared;
   }
 }
 
