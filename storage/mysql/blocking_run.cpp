@@ -7,7 +7,7 @@
 
 #include "net/core/blocking_threads.h"
 #include "net/core/core.h"
-#include "storage/mysql/native_connection.h"
+#include "storage/mysql/open_connection.h"
 #include "storage/mysql/session_setup.h"
 
 namespace syncline::storage::mysql {
@@ -18,7 +18,7 @@ net::task<net::result<void>> connect_and_work(net::core& on, std::shared_ptr<con
                                               const mysql_work& work) {
   net::request_context context(on, net::work_class::bulk);
   context.request_id = "syncline";
-  auto opening = native_connection::open(context, std::move(how));
+  auto opening = open_connection(context, std::move(how));
   net::result<std::unique_ptr<sql_connection>> made = co_await std::move(opening);
   if (!made) co_return made.error();
   const std::unique_ptr<sql_connection> db = std::move(*made);

@@ -18,7 +18,7 @@ constexpr std::string_view kClockSql =
     "SELECT seq, horizon, server, @@server_uuid, (SELECT COALESCE(MAX(number),0) FROM syncline_generation), "
     "(SELECT COALESCE(MAX(id),0) FROM syncline_pending), (SELECT CAST(COALESCE(SUM(incarnation),0) AS "
     "SIGNED) FROM "
-    "syncline_resource) FROM syncline_clock WHERE id=1";
+    "syncline_resource), (SELECT COALESCE(MAX(seq),0) FROM syncline_feed) FROM syncline_clock WHERE id=1";
 
 // What one round writes: the last row of each place, in id order.
 struct collapsed {
@@ -43,6 +43,7 @@ net::result<feed_clock> clock_of(const net::result<result_rows>& from) {
   out.generation = row.integer(4);
   out.pending_max = static_cast<std::uint64_t>(row.integer(5));
   out.incarnations = row.integer(6);
+  out.entered_max = row.integer(7);
   return out;
 }
 
@@ -141,7 +142,7 @@ net::task<net::result<void>> fill_round(net::request_context& context, sql_conne
                                         round_bounds bounds, const text_rows& pending, round_result& out) {
   out.seq = out.before.seq;
   out.generation = out.before.generation;
-  if (out.before.seq < told || out.before.server != out.before.server_is_now) {
+  if (history_broke(out.before, told)) {
     clock_hold hold;
     hold.horizon = out.before.horizon;
     auto beginning = begin_generation(context, db, hold, out.before.seq);
@@ -149,6 +150,12 @@ net::task<net::result<void>> fill_round(net::request_context& context, sql_conne
     if (!begun) co_return begun;
     ++out.generation;
     out.restarted = true;
+  }
+  if (out.before.entered_max > out.seq) {
+    out.seq = out.before.entered_max;
+    auto moving = run(context, db, fmt::format("UPDATE syncline_clock SET seq={} WHERE id=1", out.seq));
+    net::result<std::uint64_t> moved = co_await std::move(moving);
+    if (!moved) co_return moved.error();
   }
   if (out.before.seq > told && bounds.others_max != 0) {
     auto finding = find_others(context, db, told, bounds.others_max, out);
@@ -159,7 +166,7 @@ net::task<net::result<void>> fill_round(net::request_context& context, sql_conne
   collapsed rows = collapse(pending);
   out.rows_read = pending.size();
   out.last_id = rows.last_id;
-  auto writing = write_round(context, db, rows, out.before.seq);
+  auto writing = write_round(context, db, rows, out.seq);
   net::result<void> written = co_await std::move(writing);
   if (!written) co_return written;
   out.seq += static_cast<std::int64_t>(rows.places.size());
@@ -168,6 +175,10 @@ net::task<net::result<void>> fill_round(net::request_context& context, sql_conne
 }
 
 }  // namespace
+
+bool history_broke(const feed_clock& clock, std::int64_t told) noexcept {
+  return clock.seq < told || clock.server != clock.server_is_now || clock.entered_max > clock.seq;
+}
 
 net::task<net::result<feed_clock>> look_at_feed(net::request_context& context, sql_connection& db) {
   auto looking = db.execute(context, kClockSql, {});

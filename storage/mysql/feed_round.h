@@ -22,6 +22,7 @@ namespace syncline::storage::mysql {
 struct feed_clock {
   std::int64_t seq = 0;
   std::int64_t horizon = 0;
+  std::int64_t entered_max = 0;   // of an entry; above seq in a dump of several moments
   std::int64_t generation = 0;    // the newest one's number
   std::string server;             // who wrote the clock last
   std::string server_is_now;      // @@server_uuid
@@ -47,6 +48,9 @@ struct round_result {
   std::vector<feed_place> entered;  // ours, in order of seq
 };
 
+// True: a round must begin a new generation.
+[[nodiscard]] bool history_broke(const feed_clock& clock, std::int64_t told) noexcept;
+
 // What the feed looks like now, without a lock.
 [[nodiscard]] net::task<net::result<feed_clock>> look_at_feed(net::request_context& context,
                                                               sql_connection& db);
@@ -57,8 +61,9 @@ struct round_bounds {
   std::uint32_t rows_max = 2000;
   std::size_t others_max = 0;  // 0: nobody wants to know what others entered
 };
-// `told` is the clock's value that this process has told of; a lower clock, or one that another server wrote,
-// begins a new generation.
+// `told` is the clock's value that this process has told of; a lower clock, one that another server wrote, or
+// one that entries have passed (a dump whose tables are of different moments) begins a new generation. In the
+// last case the clock moves on to the entries, which would else be written over.
 [[nodiscard]] net::task<net::result<round_result>> run_round(net::request_context& context,
                                                              sql_connection& db, std::int64_t told,
                                                              round_bounds bounds);

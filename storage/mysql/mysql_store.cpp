@@ -134,7 +134,7 @@ net::result<void> mysql_store::make_servers(const mysql_options& options) {
   net::pool_options pool = options.pool;
   shared_.primary = std::make_unique<server_pools>(cores_, pool, *primary, random());
   connection_maker connect = [how = *primary](net::request_context& context) {
-    return native_connection::open(context, how);
+    return open_connection(context, how);
   };
   watch_ = std::make_unique<schema_watch>(feed_core_, shared_.options, *shared_.all, connect);
   purge_ = std::make_unique<periodic_work>(feed_core_, "purge",

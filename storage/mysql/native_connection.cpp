@@ -69,29 +69,4 @@ net::task<net::result<void>> native_connection::reset(net::request_context& cont
   return session_->reset(context);
 }
 
-net::task<net::result<std::unique_ptr<net::pooled>>> native_connector::connect(
-    net::request_context& context) {
-  auto opening = native_connection::open(context, options_);
-  net::result<std::unique_ptr<sql_connection>> made = co_await std::move(opening);
-  if (!made) co_return made.error();
-  co_return std::unique_ptr<net::pooled>(std::move(*made));
-}
-
-net::task<net::result<void>> native_connector::reset(net::request_context& context, net::pooled& connection) {
-  return static_cast<native_connection&>(connection).reset(context);
-}
-
-net::task<net::result<void>> native_connector::validate(net::request_context& context,
-                                                        net::pooled& connection) {
-  auto asking = static_cast<native_connection&>(connection).sql(context, "DO 0");
-  net::result<result_rows> answered = co_await std::move(asking);
-  if (!answered) co_return answered.error();
-  co_return net::result<void>();
-}
-
-net::task<void> native_connector::close(net::request_context&, net::pooled& connection) {
-  static_cast<native_connection&>(connection).client().close();
-  co_return;
-}
-
 }  // namespace syncline::storage::mysql

@@ -107,7 +107,7 @@ net::task<void> replica_set::watch(std::shared_ptr<watch_state> state, replica& 
     net::result<std::int64_t> seq = net::error(net::errc::down, "not asked");
     const std::int64_t wanted = published();
     if (db == nullptr) {
-      auto opening = native_connection::open(context, sessions);
+      auto opening = open_connection(context, sessions);
       net::result<std::unique_ptr<sql_connection>> made = co_await std::move(opening);
       if (made) db = std::move(*made);
       if (!made) seq = made.error();

@@ -196,7 +196,7 @@ net::task<net::result<bool>> sequencer::state::look() {
   auto looking = look_at_feed(context, *db);
   net::result<feed_clock> clock = co_await std::move(looking);
   if (!clock) co_return clock.error();
-  if (clock->pending_max != 0 || clock->seq < told || clock->server != clock->server_is_now) co_return true;
+  if (clock->pending_max != 0 || history_broke(*clock, told)) co_return true;
   auto asking = history_went_back(clock->generation);
   net::result<bool> back = co_await std::move(asking);
   if (!back) co_return back.error();

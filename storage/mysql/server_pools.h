@@ -12,7 +12,7 @@
 #include "net/core/core.h"
 #include "net/core/pool.h"
 #include "net/core/pool_node.h"
-#include "storage/mysql/native_connection.h"
+#include "storage/mysql/open_connection.h"
 
 namespace syncline::storage::mysql {
 
@@ -37,7 +37,7 @@ class server_pools {
  private:
   net::core_group& cores_;
   net::pool_node node_;
-  native_connector connector_;
+  sql_connector connector_;
   std::vector<std::unique_ptr<net::pool<sql_connection>>> pools_;
   std::atomic<bool> used_{false};
 };

@@ -46,6 +46,8 @@ class sql_connection : public net::pooled {
                                                                      row_sink& into) = 0;
   // As new: transaction rolled back, locks and temporary tables gone, then the setup again.
   [[nodiscard]] virtual net::task<net::result<void>> reset(net::request_context& context) = 0;
+  // Says good-bye and is broken; answers under way fail.
+  virtual void close() = 0;
 };
 
 }  // namespace syncline::storage::mysql

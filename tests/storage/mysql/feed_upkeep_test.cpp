@@ -193,6 +193,7 @@ class refusing_triggers final : public sql_connection {
     return to_.read(context, text, with, into);
   }
   task<net::result<void>> reset(request_context& context) override { return to_.reset(context); }
+  void close() override { to_.close(); }
   [[nodiscard]] bool broken() const noexcept override { return to_.broken(); }
 
  private:

@@ -150,6 +150,22 @@ TEST_F(MysqlSequencer, AFeedThatWentBackBeginsAGeneration) {
   EXPECT_EQ(one_field("SELECT first_seq FROM syncline_generation ORDER BY number DESC LIMIT 1"), "1");
 }
 
+// mysqldump without --single-transaction reads the clock before the feed.
+TEST_F(MysqlSequencer, AClockThatEntriesHavePassedMovesOnAndWritesOverNone) {
+  {
+    auto node = started(all_);
+    sql("INSERT INTO notes VALUES (1,7,'a'),(2,7,'b'),(3,7,'c')");
+    EXPECT_EQ(node->settled(), 3);
+  }
+  sql("UPDATE syncline_clock SET seq=1");
+  auto node = started(all_);
+  sql("INSERT INTO notes VALUES (4,7,'d'),(5,7,'e')");
+  EXPECT_EQ(node->settled(), 5) << node->trouble.text();
+  EXPECT_EQ(one_field("SELECT GROUP_CONCAT(`key` ORDER BY seq) FROM syncline_feed"), "1,2,3,4,5");
+  EXPECT_EQ(one_field("SELECT first_seq FROM syncline_generation ORDER BY number DESC LIMIT 1"), "1")
+      << "cursors above it are of another history";
+}
+
 TEST_F(MysqlSequencer, AnotherServerBeginsAGeneration) {
   auto node = started(all_);
   sql("INSERT INTO notes VALUES (1,7,'a')");
