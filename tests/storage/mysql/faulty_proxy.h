@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -57,6 +58,7 @@ class faulty_proxy {
   // Everything is let through again; what was held comes now.
   void restore() { budget_ = kUnlimited; }
   void delay(int ms) { delay_ms_ = ms; }
+  void delay_connects(int ms) { connect_ms_ = ms; }            // what a new client says arrives so much later
   [[nodiscard]] bool struck() const { return held_; }          // the fault has happened
   [[nodiscard]] long forwarded() const { return forwarded_; }  // bytes from the server so far
   [[nodiscard]] long sent() const { return sent_; }            // bytes to the server so far
@@ -72,6 +74,7 @@ class faulty_proxy {
   struct pair {
     int client = -1, server = -1;
     std::deque<chunk> to_client, to_server;
+    clock::time_point open_at;  // nothing is passed on before
     bool dead = false;
     bool server_done = false;
   };
@@ -112,16 +115,17 @@ class faulty_proxy {
     pair& made = pairs_.emplace_back();
     made.client = client;
     made.server = server;
+    made.open_at = clock::now() + std::chrono::milliseconds(connect_ms_);
   }
 
   // False at the end of input.
-  bool take(int from, std::deque<chunk>& into) {
+  bool take(int from, std::deque<chunk>& into, clock::time_point earliest) {
     std::array<char, 65536> buffer;
     for (;;) {
       const ssize_t n = ::recv(from, buffer.data(), buffer.size(), 0);
       if (n < 0) return errno == EAGAIN;
       if (n == 0) return false;
-      into.push_back({clock::now() + std::chrono::milliseconds(delay_ms_),
+      into.push_back({std::max(clock::now() + std::chrono::milliseconds(delay_ms_), earliest),
                       std::string(buffer.data(), static_cast<std::size_t>(n))});
       if (into.size() > 64) return true;  // the rest when these are gone
     }
@@ -153,11 +157,12 @@ class faulty_proxy {
   }
 
   void serve(pair& of) {
-    if (of.to_server.size() < 64 && !take(of.client, of.to_server)) {
+    if (of.to_server.size() < 64 && !take(of.client, of.to_server, of.open_at)) {
       close_pair(of, false);
       return;
     }
-    if (!of.server_done && of.to_client.size() < 64 && !take(of.server, of.to_client)) of.server_done = true;
+    if (!of.server_done && of.to_client.size() < 64 && !take(of.server, of.to_client, of.open_at))
+      of.server_done = true;
     if (!give(of.server, of.to_server, false) || !give(of.client, of.to_client, true) ||
         (of.server_done && of.to_client.empty())) {
       close_pair(of, false);
@@ -192,7 +197,7 @@ class faulty_proxy {
   std::atomic<bool> stop_{false}, held_{false};
   std::atomic<long> budget_{kUnlimited}, forwarded_{0}, sent_{0};
   std::atomic<end> how_{end::hold};
-  std::atomic<int> delay_ms_{0}, accepted_{0};
+  std::atomic<int> delay_ms_{0}, connect_ms_{0}, accepted_{0};
   std::list<pair> pairs_;
   std::thread thread_;
 };
