@@ -68,6 +68,7 @@ net::result<void> run_on_mysql(const mysql_options& options, const mysql_work& w
     ~ending() {
       of.stop();
       of.join();
+      wait_for_closed_connections();
     }
   };
   const ending at_the_end{on};

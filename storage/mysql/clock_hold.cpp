@@ -2,14 +2,16 @@
 
 #include <fmt/format.h>
 
+#include "storage/mysql/generation.h"
 #include "storage/mysql/text_rows.h"
 
 namespace syncline::storage::mysql {
 
 net::task<net::result<clock_hold>> clock_hold::begin(net::request_context& context, sql_connection& db) {
   auto starting = run(context, db, "START TRANSACTION");
-  auto locking = query(
-      context, db, "SELECT seq, horizon, server, @@server_uuid FROM syncline_clock WHERE id=1 FOR UPDATE");
+  auto locking = query(context, db,
+                       "SELECT seq, horizon, server, @@server_uuid, (SELECT COALESCE(MAX(seq),0) FROM "
+                       "syncline_feed) FROM syncline_clock WHERE id=1 FOR UPDATE");
   net::result<std::uint64_t> started = co_await std::move(starting);
   net::result<text_rows> clock = co_await std::move(locking);
   if (!started) co_return started.error();
@@ -26,6 +28,16 @@ net::task<net::result<clock_hold>> clock_hold::begin(net::request_context& conte
   out.horizon = out.horizon_before_ = row.integer(1);
   out.server = row.text(2);
   out.server_is_now = row.text(3);
+  if (const std::int64_t entered_max = row.integer(4); entered_max > out.seq) {
+    auto restarting = begin_generation(context, db, out, kNoCursorIsGood);
+    net::result<void> restarted = co_await std::move(restarting);
+    if (!restarted) {
+      auto undoing = out.rollback(context);
+      co_await std::move(undoing);
+      co_return restarted.error();
+    }
+    out.seq = entered_max;
+  }
   co_return out;
 }
 

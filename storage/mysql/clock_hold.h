@@ -19,6 +19,7 @@ namespace syncline::storage::mysql {
 
 class clock_hold {
  public:
+  // A clock that entries of the feed have passed (feed_round.h) is moved on to them, in a new generation.
   [[nodiscard]] static net::task<net::result<clock_hold>> begin(net::request_context& context,
                                                                 sql_connection& db);
   std::int64_t seq = 0;

@@ -108,9 +108,9 @@ net::task<net::result<void>> finished(net::request_context& context, sql_connect
   co_return net::result<void>();
 }
 
-// Two flights: a deadlock rolls everything back and leaves the session alone, so what is sent behind the
-// statement that loses runs in a transaction of its own. Pending rows must not be deleted that way, and the
-// clock is set only where it still stands as it was read.
+// One flight each: a deadlock rolls everything back and leaves the session alone, so what is sent behind the
+// statement that loses runs in a transaction of its own. Neither may pending rows be deleted nor the clock be
+// moved that way.
 net::task<net::result<void>> write_round(net::request_context& context, sql_connection& db,
                                          const collapsed& rows, std::int64_t seq_before) {
   const std::int64_t seq = seq_before + static_cast<std::int64_t>(rows.places.size());
@@ -118,11 +118,11 @@ net::task<net::result<void>> write_round(net::request_context& context, sql_conn
   net::result<result_rows> entered = co_await std::move(entering);
   if (!entered) co_return entered.error();
   auto deleting = db.sql(context, delete_sql(rows));
+  net::result<result_rows> deleted = co_await std::move(deleting);
+  if (!deleted) co_return deleted.error();
   auto moving =
       db.sql(context, fmt::format("UPDATE syncline_clock SET seq={} WHERE id=1 AND seq={}", seq, seq_before));
-  net::result<result_rows> deleted = co_await std::move(deleting);
   net::result<result_rows> moved = co_await std::move(moving);
-  if (!deleted) co_return deleted.error();
   if (!moved) co_return moved.error();
   co_return net::result<void>();
 }
@@ -145,7 +145,8 @@ net::task<net::result<void>> fill_round(net::request_context& context, sql_conne
   if (history_broke(out.before, told)) {
     clock_hold hold;
     hold.horizon = out.before.horizon;
-    auto beginning = begin_generation(context, db, hold, out.before.seq);
+    const bool passed = out.before.entered_max > out.before.seq;
+    auto beginning = begin_generation(context, db, hold, passed ? kNoCursorIsGood : out.before.seq);
     net::result<void> begun = co_await std::move(beginning);
     if (!begun) co_return begun;
     ++out.generation;

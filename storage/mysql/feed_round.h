@@ -4,8 +4,8 @@
 // The lock comes first, then a plain READ COMMITTED read in id order: its snapshot begins after everything
 // that an earlier round moved was committed, and rows of one place come in the order of their transactions,
 // because those locked the row. (SKIP LOCKED would pass over the rows of a place that somebody holds and
-// could number a later change of it first.) Three flights: lock and read; write; COMMIT, once all of that is
-// known to have been done.
+// could number a later change of it first.) Lock and read share a flight; then each statement
+// waits for the one before it.
 //
 // Thread: the connection's core. Bound: `rows_max` pending rows in memory and in the transaction. Failure:
 // result<>; the transaction is rolled back or, when the connection is lost, will be.
@@ -62,8 +62,8 @@ struct round_bounds {
   std::size_t others_max = 0;  // 0: nobody wants to know what others entered
 };
 // `told` is the clock's value that this process has told of; a lower clock, one that another server wrote, or
-// one that entries have passed (a dump whose tables are of different moments) begins a new generation. In the
-// last case the clock moves on to the entries, which would else be written over.
+// one that entries have passed (tables of different moments) begins a new generation. In the last case the
+// clock moves on to the entries, which would else be written over, and no cursor of before is good.
 [[nodiscard]] net::task<net::result<round_result>> run_round(net::request_context& context,
                                                              sql_connection& db, std::int64_t told,
                                                              round_bounds bounds);

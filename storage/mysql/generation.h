@@ -12,6 +12,8 @@
 namespace syncline::storage::mysql {
 
 inline constexpr std::int64_t kGenerationsMax = 10000;
+// Where a generation begins whose database was put together from tables of different moments.
+inline constexpr std::int64_t kNoCursorIsGood = -1;
 
 // Inside a transaction that holds the clock: a new generation that begins at `first_seq`, and the clock says
 // which server wrote it.

@@ -8,6 +8,7 @@
 #include "net/core/blocking_threads.h"
 #include "storage/mysql/blocking_run.h"
 #include "storage/mysql/idempotency_records.h"
+#include "storage/mysql/open_connection.h"
 #include "storage/mysql/open_transactions.h"
 #include "storage/mysql/page_reader.h"
 #include "storage/mysql/periodic_work.h"
@@ -224,6 +225,7 @@ void mysql_store::stop() {
   if (shared_.feed) shared_.feed->stop();
   feed_core_.stop();
   feed_core_.join();
+  wait_for_closed_connections();
 }
 
 template <class T, class Read>

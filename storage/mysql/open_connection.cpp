@@ -2,6 +2,7 @@
 
 #if defined(SYNCLINE_MYSQL_CONNECTOR)
 #include "storage/mysql/connector/official_connection.h"
+#include "storage/mysql/connector/session_thread.h"
 #else
 #include "storage/mysql/native_connection.h"
 #endif
@@ -14,6 +15,12 @@ net::task<net::result<std::unique_ptr<sql_connection>>> open_connection(
   return official_connection::open(context, std::move(options));
 #else
   return native_connection::open(context, std::move(options));
+#endif
+}
+
+void wait_for_closed_connections() {
+#if defined(SYNCLINE_MYSQL_CONNECTOR)
+  session_thread::wait_for_all(std::chrono::seconds(2));
 #endif
 }
 

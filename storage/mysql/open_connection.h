@@ -15,6 +15,10 @@ namespace syncline::storage::mysql {
 [[nodiscard]] net::task<net::result<std::unique_ptr<sql_connection>>> open_connection(
     net::request_context& context, std::shared_ptr<const session_options> options);
 
+// For the end of the process or a store, after the last connection was closed: up to two seconds for the
+// connector's threads; nothing with our own sessions, which have none.
+void wait_for_closed_connections();
+
 class sql_connector final : public net::pool_connector {
  public:
   explicit sql_connector(std::shared_ptr<const session_options> options) : options_(std::move(options)) {}

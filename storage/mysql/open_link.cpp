@@ -225,19 +225,6 @@ net::task<net::result<void>> opening::log_in_challenge() {
   co_return net::result<void>();
 }
 
-// What can be said before anything is tried.
-net::result<void> check(const session_options& options) {
-  const bool secret = !options.socket_path.empty() || options.tls.mode != tls_mode::disabled;
-  if (options.login == authentication::mysql41)
-    return error(
-        errc::unsupported, "MYSQL41 is not supported",
-        "it needs mysql_native_password accounts, which MySQL has dropped; use PLAIN or SHA256_MEMORY");
-  if (options.login == authentication::plain && !secret)
-    return error(errc::invalid, "PLAIN would show the password to whoever listens",
-                 "use TLS, the unix socket or SHA256_MEMORY");
-  return {};
-}
-
 // Logs in once by PLAIN over TLS, so that the server has the account in its cache.
 net::task<net::result<void>> first_login(net::request_context& context, const session_options& options,
                                          const std::vector<std::string>& addresses, net::steady_time until) {
@@ -292,8 +279,20 @@ error with_hint(error why) {
 
 }  // namespace
 
+net::result<void> check_options(const session_options& options) {
+  const bool secret = !options.socket_path.empty() || options.tls.mode != tls_mode::disabled;
+  if (options.login == authentication::mysql41)
+    return error(
+        errc::unsupported, "MYSQL41 is not supported",
+        "it needs mysql_native_password accounts, which MySQL has dropped; use PLAIN or SHA256_MEMORY");
+  if (options.login == authentication::plain && !secret)
+    return error(errc::invalid, "PLAIN would show the password to whoever listens",
+                 "use TLS, the unix socket or SHA256_MEMORY");
+  return {};
+}
+
 net::task<net::result<opened_link>> open_link(net::request_context& context, const session_options& options) {
-  const net::result<void> sane = check(options);
+  const net::result<void> sane = check_options(options);
   if (sane.has_error()) co_return sane.error();
   const net::steady_time until =
       std::chrono::steady_clock::now() + std::chrono::milliseconds(options.connect_timeout_ms);

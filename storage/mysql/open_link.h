@@ -32,6 +32,8 @@ struct opened_link {
   bool compressed = false;  // messages may be packed, both ways
 };
 
+// What can be said before anything is tried: unsupported, invalid.
+[[nodiscard]] net::result<void> check_options(const session_options& options);
 [[nodiscard]] net::task<net::result<opened_link>> open_link(net::request_context& context,
                                                             const session_options& options);
 

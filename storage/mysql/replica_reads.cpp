@@ -5,6 +5,7 @@
 
 #include "net/core/event.h"
 #include "perf/log.h"
+#include "storage/mysql/open_connection.h"
 #include "storage/mysql/small_result.h"
 
 namespace syncline::storage::mysql {

@@ -343,8 +343,14 @@ void sequencer::state::recovered() {
 net::task<void> sequencer::state::run_until_stopped() {
   const auto self = shared_from_this();
   while (!stopping) {
-    auto stepping = step();
-    net::result<bool> more = co_await std::move(stepping);
+    net::result<bool> more(false);
+    try {
+      auto stepping = step();
+      more = co_await std::move(stepping);
+    } catch (const std::exception& e) {
+      // Out of memory, most likely; the feed must not stand still for ever because of it.
+      more = net::error(net::errc::internal, "a round of the feed broke off", e.what());
+    }
     if (stopping) break;
     net::steady_time until = steady::now();
     if (!more) {

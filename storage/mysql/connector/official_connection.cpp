@@ -5,6 +5,7 @@
 
 #include "storage/mysql/connector/bound_text.h"
 #include "storage/mysql/connector/session_thread.h"
+#include "storage/mysql/open_link.h"
 
 namespace syncline::storage::mysql {
 
@@ -65,10 +66,10 @@ void for_each_row(const row_batch& batch, Function each) {
   }
 }
 
-net::task<net::result<result_rows>> collect_run(net::request_context& context,
-                                                std::shared_ptr<session_thread> by, running what,
+// `of` is a parameter so that a task which is dropped before it has begun gives its statement up as well.
+net::task<net::result<result_rows>> collect_run(net::request_context& context, std::unique_ptr<reading> of,
                                                 std::size_t rows_bytes_max) {
-  reading from(std::move(by), std::move(what));
+  reading& from = *of;
   result_rows out;
   std::size_t kept = 0;
   for (;;) {
@@ -99,10 +100,9 @@ net::task<net::result<result_rows>> collect_run(net::request_context& context,
   co_return out;
 }
 
-net::task<net::result<statement_notes>> read_run(net::request_context& context,
-                                                 std::shared_ptr<session_thread> by, running what,
+net::task<net::result<statement_notes>> read_run(net::request_context& context, std::unique_ptr<reading> of,
                                                  row_sink& into) {
-  reading from(std::move(by), std::move(what));
+  reading& from = *of;
   std::optional<error> refused;
   bool wanted = true;
   for (;;) {
@@ -136,22 +136,23 @@ error no_such_arguments() {
   return {errc::internal, "a statement has more or fewer question marks than arguments"};
 }
 
-running started(session_thread& by, statement_run::what kind, std::string text, net::core& on) {
-  auto out = std::make_shared<statement_run>(kind, std::move(text), on);
-  by.run_next(out);
-  return out;
+std::unique_ptr<reading> started(const std::shared_ptr<session_thread>& by, statement_run::what kind,
+                                 std::string text, net::core& on) {
+  auto what = std::make_shared<statement_run>(kind, std::move(text), on);
+  by->run_next(what);
+  return std::make_unique<reading>(by, std::move(what));
 }
 
 }  // namespace
 
 net::task<net::result<std::unique_ptr<sql_connection>>> official_connection::open(
     net::request_context& context, std::shared_ptr<const session_options> options) {
-  if (options->login == authentication::mysql41)
-    co_return error(errc::unsupported, "MYSQL41 is no longer a way to log in");
+  if (const net::result<void> sane = check_options(*options); !sane) co_return sane.error();
   if (!options->tls.certificate_file.empty())
     co_return error(errc::unsupported, "Connector/C++ has no client certificates");
   auto thread = session_thread::start(options);
-  auto out = std::make_unique<official_connection>(std::move(thread), std::move(options));
+  if (!thread) co_return thread.error();
+  auto out = std::make_unique<official_connection>(std::move(*thread), std::move(options));
   auto opening = out->reset(context);
   const net::result<void> opened = co_await std::move(opening);
   if (!opened) co_return opened.error();
@@ -164,8 +165,8 @@ official_connection::~official_connection() {
 
 net::task<net::result<result_rows>> official_connection::sql(net::request_context& context,
                                                              std::string_view text) {
-  return collect_run(context, thread_,
-                     started(*thread_, statement_run::what::statement, std::string(text), context.on()),
+  return collect_run(context,
+                     started(thread_, statement_run::what::statement, std::string(text), context.on()),
                      options_->rows_bytes_max);
 }
 
@@ -174,8 +175,8 @@ net::task<net::result<result_rows>> official_connection::execute(net::request_co
                                                                  std::span<const argument> with) {
   std::optional<std::string> bound = bound_text(text, with);
   if (!bound) return fail(no_such_arguments());
-  return collect_run(context, thread_,
-                     started(*thread_, statement_run::what::statement, std::move(*bound), context.on()),
+  return collect_run(context,
+                     started(thread_, statement_run::what::statement, std::move(*bound), context.on()),
                      options_->rows_bytes_max);
 }
 
@@ -185,14 +186,13 @@ net::task<net::result<statement_notes>> official_connection::read(net::request_c
                                                                   row_sink& into) {
   std::optional<std::string> bound = bound_text(text, with);
   if (!bound) return fail_read(no_such_arguments());
-  return read_run(context, thread_,
-                  started(*thread_, statement_run::what::statement, std::move(*bound), context.on()), into);
+  return read_run(context, started(thread_, statement_run::what::statement, std::move(*bound), context.on()),
+                  into);
 }
 
 net::task<net::result<void>> official_connection::reset(net::request_context& context) {
-  auto running_it =
-      collect_run(context, thread_, started(*thread_, statement_run::what::reopen, {}, context.on()),
-                  options_->rows_bytes_max);
+  auto running_it = collect_run(context, started(thread_, statement_run::what::reopen, {}, context.on()),
+                                options_->rows_bytes_max);
   const net::result<result_rows> ended = co_await std::move(running_it);
   if (!ended) co_return ended.error();
   co_return net::result<void>();

@@ -1,6 +1,7 @@
 #include "storage/mysql/connector/session_thread.h"
 
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -15,6 +16,7 @@ using net::errc;
 using net::error;
 
 constexpr std::size_t kBatchBytes = 64UL * 1024;
+constexpr std::size_t kThreadsMax = 512;
 
 mysqlx::SSLMode ssl_mode(tls_mode mode) {
   switch (mode) {
@@ -127,9 +129,11 @@ std::shared_ptr<const std::vector<column>> columns_of(const mysqlx::SqlResult& r
   return out;
 }
 
-void append_row(const mysqlx::Row& row, std::size_t columns, row_batch& to) {
+// getBytes() throws for NULL, whatever its comment says.
+void append_row(mysqlx::Row& row, std::size_t columns, row_batch& to) {
   for (std::size_t i = 0; i < columns; ++i) {
-    const mysqlx::bytes field = row.getBytes(static_cast<mysqlx::col_count_t>(i));
+    const auto at = static_cast<mysqlx::col_count_t>(i);
+    const mysqlx::bytes field = row.get(at).isNull() ? mysqlx::bytes() : row.getBytes(at);
     if (field.size() != 0) to.bytes.append(reinterpret_cast<const char*>(field.begin()), field.size());
     to.sizes.push_back(static_cast<std::uint32_t>(field.size()));
   }
@@ -171,6 +175,33 @@ statement_notes run_statement(mysqlx::Session& session, statement_run& what) {
   return notes_of(result);
 }
 
+// The threads that have not ended. One that hangs in the connector cannot be ended, so there is a bound.
+struct {
+  std::mutex guard;
+  std::condition_variable fewer;
+  std::size_t count = 0;
+} living;
+
+class living_thread {
+ public:
+  living_thread() {
+    const std::scoped_lock hold(living.guard);
+    if (living.count == kThreadsMax) return;
+    ++living.count;
+    counted_ = std::shared_ptr<void>(nullptr, [](void*) {
+      const std::scoped_lock ending(living.guard);
+      --living.count;
+      living.fewer.notify_all();
+    });
+    is_ = true;
+  }
+  explicit operator bool() const noexcept { return is_; }
+
+ private:
+  bool is_ = false;
+  std::shared_ptr<void> counted_;
+};
+
 std::unique_ptr<mysqlx::Session> open_session(const session_options& options) {
   auto out = std::make_unique<mysqlx::Session>(settings_of(options));
   for (const std::string& each : options.setup) out->sql(each).execute();
@@ -198,11 +229,23 @@ std::optional<error> error_of_last(mysqlx::Session& session) {
 
 }  // namespace
 
-std::shared_ptr<session_thread> session_thread::start(std::shared_ptr<const session_options> options) {
+net::result<std::shared_ptr<session_thread>> session_thread::start(
+    std::shared_ptr<const session_options> options) {
+  const living_thread one_more;
+  if (!one_more) return error(errc::overloaded, "too many sessions of the connector hang");
   auto out = std::make_shared<session_thread>();
-  // Detached: a session that hangs in the connector must not hang whoever gives its connection up.
-  std::thread([out, options = std::move(options)] { out->loop(options); }).detach();
+  try {
+    // Detached: a session that hangs in the connector must not hang whoever gives its connection up.
+    std::thread([out, options = std::move(options), one_more] { out->loop(options); }).detach();
+  } catch (const std::system_error& e) {
+    return error(errc::down, "no thread for a session with MySQL", e.what());
+  }
   return out;
+}
+
+void session_thread::wait_for_all(std::chrono::milliseconds within) {
+  std::unique_lock hold(living.guard);
+  living.fewer.wait_for(hold, within, [] { return living.count == 0; });
 }
 
 void session_thread::run_next(std::shared_ptr<statement_run> statement) {

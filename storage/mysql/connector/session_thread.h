@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -18,7 +19,11 @@ namespace syncline::storage::mysql {
 
 class session_thread {
  public:
-  [[nodiscard]] static std::shared_ptr<session_thread> start(std::shared_ptr<const session_options> options);
+  // errc::overloaded when 512 live, most of which must hang then; errc::down without a thread.
+  [[nodiscard]] static net::result<std::shared_ptr<session_thread>> start(
+      std::shared_ptr<const session_options> options);
+  // Until every thread of the process has ended, for its end: they must not run beside static destructors.
+  static void wait_for_all(std::chrono::milliseconds within);
 
   void run_next(std::shared_ptr<statement_run> statement);
   void stop();  // what is queued fails
