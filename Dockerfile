@@ -8,6 +8,9 @@
 # Without auth configured Syncline binds loopback addresses only, so the container shares the host's network; put
 # a proxy that authenticates in front of it, or configure auth, before publishing a port.
 
+# A build on Oracle's Connector/C++ instead of our own MySQL session needs it installed in the build stage and its
+# libmysqlcppconn8.so.2 in the last one; docs/mysql.md, "The official connector", says how to get and build it.
+
 FROM debian:12-slim AS packages
 COPY scripts/packages.sh /src/scripts/packages.sh
 RUN /src/scripts/packages.sh runtime && rm -rf /var/lib/apt/lists/*

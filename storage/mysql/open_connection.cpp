@@ -20,7 +20,7 @@ net::task<net::result<std::unique_ptr<sql_connection>>> open_connection(
 
 void wait_for_closed_connections() {
 #if defined(SYNCLINE_MYSQL_CONNECTOR)
-  session_thread::wait_for_all(std::chrono::seconds(2));
+  session_thread::wait_for_closed(std::chrono::seconds(2));
 #endif
 }
 

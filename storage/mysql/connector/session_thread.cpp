@@ -180,6 +180,7 @@ struct {
   std::mutex guard;
   std::condition_variable fewer;
   std::size_t count = 0;
+  std::size_t closing = 0;  // were stopped
 } living;
 
 class living_thread {
@@ -243,9 +244,9 @@ net::result<std::shared_ptr<session_thread>> session_thread::start(
   return out;
 }
 
-void session_thread::wait_for_all(std::chrono::milliseconds within) {
+void session_thread::wait_for_closed(std::chrono::milliseconds within) {
   std::unique_lock hold(living.guard);
-  living.fewer.wait_for(hold, within, [] { return living.count == 0; });
+  living.fewer.wait_for(hold, within, [] { return living.closing == 0; });
 }
 
 void session_thread::run_next(std::shared_ptr<statement_run> statement) {
@@ -260,7 +261,11 @@ void session_thread::run_next(std::shared_ptr<statement_run> statement) {
 
 void session_thread::stop() {
   const std::scoped_lock hold(guard_);
-  stopped_ = true;
+  if (std::exchange(stopped_, true)) return;
+  {
+    const std::scoped_lock counting(living.guard);
+    ++living.closing;
+  }
   for (const auto& each : queue_) each->end(error(errc::closed, "the connection to MySQL was closed"));
   queue_.clear();
   mark_broken();
@@ -301,6 +306,10 @@ void session_thread::loop(const std::shared_ptr<const session_options>& options)
   } catch (const std::exception&) {
     // It was gone already.
   }
+  session.reset();
+  const std::scoped_lock hold(living.guard);
+  --living.closing;
+  living.fewer.notify_all();
 }
 
 }  // namespace syncline::storage::mysql

@@ -22,8 +22,9 @@ class session_thread {
   // errc::overloaded when 512 live, most of which must hang then; errc::down without a thread.
   [[nodiscard]] static net::result<std::shared_ptr<session_thread>> start(
       std::shared_ptr<const session_options> options);
-  // Until every thread of the process has ended, for its end: they must not run beside static destructors.
-  static void wait_for_all(std::chrono::milliseconds within);
+  // Until those that were stopped have ended, for the end of the process: they must not run beside static
+  // destructors.
+  static void wait_for_closed(std::chrono::milliseconds within);
 
   void run_next(std::shared_ptr<statement_run> statement);
   void stop();  // what is queued fails
