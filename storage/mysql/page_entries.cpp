@@ -28,6 +28,7 @@ constexpr std::string_view kGenerations =
     "(SELECT MIN(n.first_seq) FROM syncline_generation AS n WHERE n.number > "
     "(SELECT g.number FROM syncline_generation AS g WHERE g.id=? ORDER BY g.number LIMIT 1))";
 constexpr std::string_view kResources = "SELECT id, name, incarnation FROM syncline_resource";
+constexpr std::string_view kPending = "SELECT 1 FROM syncline_pending LIMIT 1";
 constexpr std::string_view kOfScope =
     "SELECT seq, `key` FROM syncline_feed WHERE resource=? AND scope=? AND seq>? ORDER BY seq LIMIT ?";
 
@@ -111,6 +112,7 @@ void page_begin::open() {
   const std::array<argument, 2> with{argument::of_int(generation), argument::of_int(generation)};
   opening_.push_back(db_.execute(context_, kGenerations, with));
   opening_.push_back(db_.execute(context_, kResources, {}));
+  opening_.push_back(db_.execute(context_, kPending, {}));
 }
 
 void page_begin::ask_entries(const std::vector<std::int64_t>& ids) {
@@ -135,7 +137,8 @@ void page_begin::judge(const small_result& found) {
   const std::int64_t newest = wanted_.from->newest();
   if (found.null(0, 1)) {
     out.standing = reset_reason::unknown_generation;
-  } else if ((!found.null(0, 2) && newest > found.integer(0, 2)) || newest > out.seq || at < 0) {
+  } else if ((!found.null(0, 2) && newest > found.integer(0, 2)) || at > out.seq || at < 0 ||
+             newest > out.seq + (out.pending ? 1 : 0)) {
     out.standing = reset_reason::feed_went_back;
   } else if (out.horizon > 0 && at < out.horizon) {
     out.standing = reset_reason::history_purged;
@@ -154,6 +157,7 @@ net::task<net::result<void>> page_begin::take_opening() {
     co_return net::error(net::errc::schema_mismatch, "the feed's clock is missing; run `syncline migrate`");
   out.seq = clock.integer(0, 0);
   out.horizon = clock.integer(0, 1);
+  out.pending = small_result(got[5]).size() != 0;
   const small_result generations(got[3]);
   if (generations.size() == 0 || generations.null(0, 0))
     co_return net::error(net::errc::schema_mismatch, "the feed has no generation");

@@ -33,6 +33,7 @@ struct entries_wanted {
 struct page_beginning {
   std::int64_t seq = 0, horizon = 0;  // the clock
   std::uint64_t generation = 0;       // the newest
+  bool pending = false;               // the snapshot has changes that are not numbered yet
   reset_reason standing = reset_reason::none;
   std::vector<resource_row> resources;  // by part
   std::vector<found_entry> entries;

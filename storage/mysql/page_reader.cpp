@@ -7,6 +7,7 @@
 
 #include "storage/key.h"
 #include "storage/mysql/page_entries.h"
+#include "storage/mysql/small_result.h"
 
 namespace syncline::storage::mysql {
 
@@ -16,6 +17,9 @@ constexpr std::size_t kRowsAtOnceMax = 256;
 constexpr std::size_t kFirstRows = 32;  // while nothing is known about how large they are
 // Of rows looked up together, before the page's own limit cuts; more are read again in smaller pieces.
 constexpr std::size_t kLookUpBytesMax = 8U * 1024 * 1024;
+// More changes without a number are not looked at one by one.
+constexpr std::size_t kPendingMax = 5000;
+constexpr std::string_view kPendingPlaces = "SELECT resource, `key` FROM syncline_pending LIMIT 5000";
 
 // Rows of one resource by key, kept aside until their turn in the order of entries.
 class looked_up final : public row_sink {
@@ -95,7 +99,9 @@ class page_reading {
   [[nodiscard]] net::task<net::result<void>> scan();
   // Reads on in the current part; true when the part is finished.
   [[nodiscard]] net::task<net::result<bool>> scan_part();
-  [[nodiscard]] bool add_scanned(const row_maker::place& at);
+  // Whether what the page says may be newer than the clock: a change that is not numbered yet is among it, or
+  // among what a scan passed by.
+  [[nodiscard]] net::task<net::result<bool>> beyond_clock(bool scanned);
   // True when the row that was just appended does not fit any more; it is taken back.
   [[nodiscard]] bool too_much(std::size_t bytes_before);
   [[nodiscard]] bool has_room() const { return page_.changes.size() < limits_.rows_max && !full_; }
@@ -354,6 +360,26 @@ net::task<net::result<void>> page_reading::scan() {
   co_return net::result<void>();
 }
 
+net::task<net::result<bool>> page_reading::beyond_clock(bool scanned) {
+  if (!begun_.pending || (page_.changes.empty() && !scanned)) co_return false;
+  auto asking = db_.execute(context_, kPendingPlaces, {});
+  net::result<result_rows> got = co_await std::move(asking);
+  if (!got) co_return got.error();
+  const small_result pending(*got);
+  if (pending.size() == kPendingMax) co_return true;
+  std::unordered_map<const resource*, std::unordered_set<std::string_view>> changed;
+  for (std::size_t i = 0; i < pending.size(); ++i)
+    for (std::size_t part = 0; part < what_.parts.size(); ++part)
+      if (begun_.resources[part].id == pending.integer(i, 0))
+        changed[what_.parts[part].of].insert(pending.text(i, 1));
+  if (scanned) co_return !changed.empty();
+  for (const change& each : page_.changes) {
+    const auto of = changed.find(each.of);
+    if (of != changed.end() && of->second.contains(page_.key(each))) co_return true;
+  }
+  co_return false;
+}
+
 net::task<net::result<void>> page_reading::run(const std::vector<resource_row>& hint,
                                                std::optional<cursor> from) {
   if (auto fit = check_parts(); !fit) co_return fit;
@@ -374,7 +400,11 @@ net::task<net::result<void>> page_reading::run(const std::vector<resource_row>& 
   if (auto done = co_await std::move(following); !done) co_return done;
   auto scanning = scan();
   if (auto done = co_await std::move(scanning); !done) co_return done;
+  auto comparing = beyond_clock(!from || from->scanning);
+  const net::result<bool> beyond = co_await std::move(comparing);
+  if (!beyond) co_return beyond.error();
   page_.next.note_rows(page_.changes.empty() ? page_.next.seq : begun_.seq);
+  if (*beyond) page_.next.note_rows(begun_.seq + 1);
   page_.up_to_date = !page_.next.scanning && page_.next.seq == begun_.seq;
   co_return net::result<void>();
 }

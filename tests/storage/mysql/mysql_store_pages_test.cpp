@@ -132,6 +132,41 @@ TEST_F(MysqlStorePages, ResetsAreToldAsWhatTheyAre) {
   EXPECT_EQ(reset_of([](cursor& c) { --c.seq; }), reset_reason::history_purged);
 }
 
+// A row may be newer than the clock: committed, and not numbered yet. A database that has lost just that
+// change (a restored backup, a replica promoted too early) must not take the client's copy for its own.
+TEST_F(MysqlStorePages, ARowNewerThanTheClockIsNoticedWhenItsChangeIsLost) {
+  options_.feed_poll_ms = 60'000;  // what others commit stays without a number until we write
+  open_store();
+  create_users(1, 3);
+  const auto all = stream_of({{&users(), ""}});
+  std::optional<cursor> bystander, early;
+  ASSERT_EQ(follow(all, bystander).size(), 3U);
+  early = bystander;
+  batch_builder b(users(), write_kind::upsert);
+  b.row({{"id", I(1)}, {"name", T("again")}});
+  ASSERT_EQ(fates(write(b)), "u");
+  sql("INSERT INTO users(id, name) VALUES(9, 'lost')");
+  sql("UPDATE users SET name='lost' WHERE id=1");
+  ASSERT_EQ(value("SELECT COUNT(*)>0 FROM syncline_pending"), "1");
+  const std::int64_t clock = store_->watermark();
+  const auto scanned = page(all, std::nullopt), followed = page(all, early);
+  ASSERT_TRUE(scanned.has_value() && followed.has_value());
+  EXPECT_EQ(scanned->changes.size(), 4U);
+  EXPECT_EQ(followed->changes.size(), 1U);
+  EXPECT_EQ(scanned->next.newest(), clock + 1);
+  EXPECT_EQ(followed->next.newest(), clock + 1) << "row 1 was changed since its entry";
+  EXPECT_EQ(page(all, scanned->next)->reset, reset_reason::none) << "while nothing is lost they are good";
+
+  sql("DELETE FROM users WHERE id=9");
+  sql("DELETE FROM syncline_pending");
+  store_->stop();
+  store_.reset();
+  open_store();
+  EXPECT_EQ(page(all, scanned->next)->reset, reset_reason::feed_went_back);
+  EXPECT_EQ(page(all, followed->next)->reset, reset_reason::feed_went_back);
+  EXPECT_EQ(page(all, bystander)->reset, reset_reason::none) << "it saw nothing of what is lost";
+}
+
 // A client that pages at random while rows are written at random has at the end exactly what the table has.
 TEST_F(MysqlStorePages, AClientThatFollowsEndsWithTheTable) {
   open_store();
