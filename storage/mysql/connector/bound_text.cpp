@@ -1,7 +1,5 @@
 #include "storage/mysql/connector/bound_text.h"
 
-#include <charconv>
-
 #include "storage/mysql/literal.h"
 
 namespace syncline::storage::mysql {
