@@ -43,6 +43,12 @@ class pool_classes {
     }
     return total_ - others - in_use_[mine];
   }
+  // The most that `work` can ever use.
+  [[nodiscard]] std::uint32_t most(work_class work) const noexcept {
+    std::uint32_t left = total_ + reserve(work);
+    for (const std::uint32_t each : reserve_) left -= each;
+    return left;
+  }
   [[nodiscard]] bool all_in_use() const noexcept {
     std::uint32_t sum = 0;
     for (const std::uint32_t each : in_use_) sum += each;

@@ -12,6 +12,7 @@ pool_node::pool_node(pool_options options, unsigned cores, std::uint64_t seed)
       breaker_(std::chrono::milliseconds(options_.backoff_first_ms),
                std::chrono::milliseconds(options_.backoff_max_ms), seed) {
   assert(cores > 0 && options_.connections_max > 0 && options_.connects_max > 0);
+  for (std::size_t i = 0; i < kWorkClasses; ++i) most_[i] = classes_.most(static_cast<work_class>(i));
   // Where there is not one for each core nobody owns any: they go by turns.
   for (unsigned i = 0; i < cores && options_.connections_max >= cores; ++i) {
     cores_[i].share = options_.connections_max / cores + (i < options_.connections_max % cores ? 1 : 0);

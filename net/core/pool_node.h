@@ -60,6 +60,10 @@ class pool_node {
   // How many more connections would serve waiters of this class; when the others' reserves leave none, the
   // core is woken as after use().
   [[nodiscard]] std::uint32_t connections_for(unsigned id, work_class work);
+  // The most connections that the class can ever use, over all cores.
+  [[nodiscard]] std::uint32_t most_for(work_class work) const noexcept {
+    return most_[static_cast<std::size_t>(work)];
+  }
 
   // Permits and connects.
   enum class opening : std::uint8_t { granted, no_permit, too_many_connects, down };
@@ -129,6 +133,7 @@ class pool_node {
   static void wake_all(const wake_list& wake) noexcept;
 
   const pool_options options_;
+  std::array<std::uint32_t, kWorkClasses> most_{};  // fixed, so read without the lock
   mutable std::mutex mutex_;
   std::vector<place> cores_;
   pool_classes classes_;

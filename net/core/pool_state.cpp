@@ -70,7 +70,8 @@ pool_state::verdict pool_state::ask(pool_waiter& waiter, steady_time now) {
 
 microseconds pool_state::queue_wait(work_class work) noexcept {
   const auto lanes = static_cast<std::uint32_t>(open() + counted(condition::connecting));
-  return of(work).estimator.wait(queue_.waiting(work), heard_, std::max(1U, lanes));
+  return of(work).estimator.wait(queue_.waiting(work), heard_,
+                                 std::clamp(lanes, 1U, std::max(1U, node_.most_for(work))));
 }
 
 microseconds pool_state::estimate(work_class work) {

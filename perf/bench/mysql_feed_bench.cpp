@@ -4,13 +4,10 @@
 // FOLDER/env):
 //   cmake --preset bench && ninja -C build/bench mysql_feed_bench && build/bench/mysql_feed_bench
 #include <benchmark/benchmark.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
-#include <fstream>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -23,6 +20,7 @@
 
 #include "net/core/core.h"
 #include "net/core/event.h"
+#include "perf/bench/mysql_test_server.h"
 #include "storage/mysql/literal.h"
 #include "storage/mysql/native_connection.h"
 #include "storage/mysql/sequencer.h"
@@ -31,6 +29,7 @@
 namespace {
 
 using namespace syncline;
+using namespace syncline::bench;
 using namespace syncline::storage;
 using namespace syncline::storage::mysql;
 using steady = std::chrono::steady_clock;
@@ -38,25 +37,6 @@ using steady = std::chrono::steady_clock;
 constexpr int kRows = 26'000;
 constexpr int kWriters = 64;
 constexpr int kCommits = 300;
-
-std::string environment(const char* name) {
-  const char* const value = std::getenv(name);
-  if (value == nullptr) throw std::runtime_error(std::string(name) + " is not set: see tests/tools/mysql.sh");
-  return value;
-}
-
-// Processor seconds of the server so far: on a shared machine they say more than the clock.
-double server_cpu_s() {
-  std::ifstream pid_file(environment("SYNCLINE_TEST_MYSQL_FOLDER") + "/mysqld.pid");
-  std::string pid;
-  pid_file >> pid;
-  std::ifstream file("/proc/" + pid + "/stat");
-  std::string word;
-  double ticks = 0;
-  for (int field = 1; file >> word; ++field)
-    if (field == 14 || field == 15) ticks += std::stod(word);
-  return ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
 
 // Remembers when a key was told.
 class listener final : public feed_listener {

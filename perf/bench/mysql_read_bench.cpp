@@ -8,14 +8,12 @@
 // what is left is the kernel's price for sleeping and waking, which differs tenfold between machines: compare
 // within one run.
 #include <benchmark/benchmark.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <x_protocol.pb.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <future>
 #include <memory>
 #include <stdexcept>
@@ -23,46 +21,21 @@
 #include <vector>
 
 #include "net/core/core.h"
+#include "perf/bench/mysql_test_server.h"
+#include "perf/bench/thread_cpu.h"
 #include "storage/mysql/message.h"
 #include "storage/mysql/session.h"
 
 namespace {
 
 using namespace syncline;
+using namespace syncline::bench;
 using namespace syncline::storage::mysql;
 
 constexpr int kRows = 1000;
 constexpr int kReads = 8000;
 constexpr const char* kRead =
     "SELECT id, name, email, score, updated_at FROM syncline_read_bench WHERE id = ?";
-
-std::string environment(const char* name) {
-  const char* const value = std::getenv(name);
-  if (value == nullptr) throw std::runtime_error(std::string(name) + " is not set: see tests/tools/mysql.sh");
-  return value;
-}
-
-struct cpu_time {
-  double user_us = 0, system_us = 0;
-  static cpu_time now() {
-    rusage used{};
-    ::getrusage(RUSAGE_THREAD, &used);
-    const auto us = [](const timeval& t) {
-      return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_usec);
-    };
-    return {us(used.ru_utime), us(used.ru_stime)};
-  }
-  void add_since(const cpu_time& before) {
-    const cpu_time at = now();
-    user_us += at.user_us - before.user_us;
-    system_us += at.system_us - before.system_us;
-  }
-  void report(benchmark::State& state, int reads) const {
-    const double total = static_cast<double>(reads);
-    state.counters["cpu_us_per_read"] = (user_us + system_us) / total;
-    state.counters["user_us_per_read"] = user_us / total;
-  }
-};
 
 std::shared_ptr<session_options> options(int transport) {
   auto out = std::make_shared<session_options>();
@@ -124,7 +97,7 @@ void reads(benchmark::State& state) {
   const int depth = static_cast<int>(state.range(1));
   net::core on(0, false);
   on.start();
-  cpu_time used;
+  thread_cpu used;
   int total = 0;
   for (auto _ : state) {
     std::promise<void> ended;
@@ -136,7 +109,7 @@ void reads(benchmark::State& state) {
         const std::unique_ptr<session> with = std::move(*made);
         co_await fill(context, *with);
         co_await read_all(context, *with, 400, depth);
-        const cpu_time before = cpu_time::now();
+        const thread_cpu before = thread_cpu::now();
         const auto begin = std::chrono::steady_clock::now();
         co_await read_all(context, *with, kReads, depth);
         state.SetIterationTime(
@@ -237,13 +210,13 @@ class bare_client {
 
 void bare(benchmark::State& state) {
   const int depth = static_cast<int>(state.range(1));
-  cpu_time used;
+  thread_cpu used;
   int total = 0;
   for (auto _ : state) {
     try {
       bare_client client;
       client.read(0, depth);
-      const cpu_time before = cpu_time::now();
+      const thread_cpu before = thread_cpu::now();
       const auto begin = std::chrono::steady_clock::now();
       for (int i = 0; i < kReads; i += depth) client.read(i, depth);
       state.SetIterationTime(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());

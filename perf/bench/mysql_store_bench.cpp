@@ -21,15 +21,18 @@
 
 #include "net/core/core.h"
 #include "net/core/event.h"
+#include "perf/bench/mysql_test_server.h"
 #include "storage/mysql/blocking_run.h"
 #include "storage/mysql/literal.h"
 #include "storage/mysql/mysql_store.h"
 #include "storage/mysql/native_connection.h"
 #include "storage/mysql/session_setup.h"
+#include "storage/mysql/text_rows.h"
 
 namespace {
 
 using namespace syncline;
+using namespace syncline::bench;
 using namespace syncline::storage;
 using namespace syncline::storage::mysql;
 
@@ -37,12 +40,6 @@ constexpr std::int64_t kUsers = 26'000;
 constexpr std::int64_t kBatchRows = 250;
 constexpr int kInFlight = 8;
 constexpr int kReads = 20'000;
-
-std::string environment(const char* name) {
-  const char* const value = std::getenv(name);
-  if (value == nullptr) throw std::runtime_error(std::string(name) + " is not set: see tests/tools/mysql.sh");
-  return value;
-}
 
 class nobody : public feed_listener {
  public:
@@ -107,6 +104,19 @@ class world {
       const net::result<result_rows> done = co_await std::move(asking);
       if (!done) co_return done.error();
       co_return net::result<void>();
+    };
+    if (auto done = run_on_mysql(options_, work); !done) throw std::runtime_error(done.error().text());
+  }
+  // Until the feed has everything that is committed.
+  void wait_for_feed() {
+    const mysql_work work = [&](net::request_context& context,
+                                sql_connection& db) -> net::task<net::result<void>> {
+      for (;;) {
+        auto asking = query(context, db, "SELECT COUNT(*) FROM syncline_pending");
+        const net::result<text_rows> rows = co_await std::move(asking);
+        if (!rows) co_return rows.error();
+        if (rows->front().integer(0) == 0) co_return net::result<void>();
+      }
     };
     if (auto done = run_on_mysql(options_, work); !done) throw std::runtime_error(done.error().text());
   }
@@ -189,15 +199,20 @@ void upload(benchmark::State& state) {
   world& in = shared_world();
   static int version = 0;
   std::atomic<std::int64_t> fault{0};
+  double cpu_s = 0;
   for (auto _ : state) {
     if (state.range(0) == 0) in.sql("DELETE FROM users");
+    in.wait_for_feed();
     if (state.range(0) < 2) ++version;
     std::atomic<std::int64_t> next{0};
+    const double cpu_before = server_cpu_s();
     const auto begin = std::chrono::steady_clock::now();
     run_all(in.cores_, kInFlight,
             [&](net::core& on, int) { return upload_some(in, on, next, version, fault); });
     state.SetIterationTime(seconds_since(begin));
+    cpu_s += server_cpu_s() - cpu_before;
   }
+  state.counters["server_cpu_s"] = benchmark::Counter(cpu_s, benchmark::Counter::kAvgIterations);
   state.counters["rows_refused"] = static_cast<double>(fault.load());
 }
 BENCHMARK(upload)->Arg(0)->Arg(1)->Arg(2)->UseManualTime()->Iterations(3)->Unit(benchmark::kMillisecond);
@@ -220,8 +235,10 @@ void upload_bare(benchmark::State& state) {
     }
     texts.push_back(std::move(text));
   }
+  double cpu_s = 0;
   for (auto _ : state) {
     in.sql("TRUNCATE plain");
+    const double cpu_before = server_cpu_s();
     const auto begin = std::chrono::steady_clock::now();
     const mysql_work work = [&](net::request_context& context,
                                 sql_connection& db) -> net::task<net::result<void>> {
@@ -234,7 +251,9 @@ void upload_bare(benchmark::State& state) {
     };
     if (auto done = run_on_mysql(in.options_, work); !done) throw std::runtime_error(done.error().text());
     state.SetIterationTime(seconds_since(begin));
+    cpu_s += server_cpu_s() - cpu_before;
   }
+  state.counters["server_cpu_s"] = benchmark::Counter(cpu_s, benchmark::Counter::kAvgIterations);
 }
 BENCHMARK(upload_bare)->UseManualTime()->Iterations(3)->Unit(benchmark::kMillisecond);
 

@@ -227,6 +227,27 @@ TEST(PoolState, WaitersThatCannotBeServedInTimeAreRefusedAtOnceWithATime) {
   }
 }
 
+TEST(PoolState, AWaitIsEstimatedByTheConnectionsThatTheClassMayUse) {
+  pool_options options = by_hand_options();
+  options.connections_max = 10;
+  options.reserved_percent = {40, 20, 10, 10, 10};
+  pool_by_hand pool(options);
+  pool.warm(5);
+  pool_waiter& first = pool.ask(0, work_class::bulk);
+  pool_waiter& second = pool.ask(0, work_class::bulk);
+  ASSERT_NE(second.granted, nullptr);
+  std::size_t queued = 0;
+  do {
+    pool.ask(0, work_class::bulk, lease_kind::exclusive, milliseconds(100));
+    ASSERT_LT(++queued, 1000U);
+  } while (pool.last == verdict::queued);
+  EXPECT_LE(queued - 1, 25U) << "25 ms of waiting for one of two, 2 ms each";
+  EXPECT_GE(queued - 1, 20U);
+  pool.core[0]->state.stop(pool.now);
+  pool.release(first);
+  pool.release(second);
+}
+
 TEST(PoolState, EntriesAreBounded) {
   pool_options options = by_hand_options();
   options.connections_max = 1;
