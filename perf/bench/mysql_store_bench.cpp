@@ -112,7 +112,7 @@ class world {
     const mysql_work work = [&](net::request_context& context,
                                 sql_connection& db) -> net::task<net::result<void>> {
       for (;;) {
-        auto asking = query(context, db, "SELECT COUNT(*) FROM syncline_pending");
+        auto asking = query(context, db, "SELECT EXISTS(SELECT 1 FROM syncline_pending)");
         const net::result<text_rows> rows = co_await std::move(asking);
         if (!rows) co_return rows.error();
         if (rows->front().integer(0) == 0) co_return net::result<void>();

@@ -3,8 +3,7 @@
 // A batch that lost against others (deadlock, lock wait) is run again as a whole after a jittered pause, at
 // most write_retries_max times; one whose connection was lost before COMMIT once, on another connection. When
 // the connection is lost at COMMIT the Idempotency-Key's record tells, where there is one: found means that
-// it happened. Batches of the class bulk may run ahead of the feed by bulk_ahead_rows; whoever passes that
-// waits for a round. Thread: a core. Bound: one connection a batch. Failure: errc::locked after the last try;
+// it happened. Thread: a core. Bound: one connection a batch. Failure: errc::locked after the last try;
 // errc::down with "may or may not have happened". Lifetime: `shared` outlives the tasks.
 #pragma once
 
