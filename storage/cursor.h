@@ -31,8 +31,9 @@ struct cursor {
       0;  // everything up to here was delivered (for keys already scanned, during a first sync)
   std::uint64_t declaration = 0;  // hash of scopes, resources and their declarations
   // Rows were delivered as they were at this clock, where that is beyond seq: a page of a first sync scans on
-  // while it follows the feed a few entries at a time. Else 0. A database restored to a state in between has
-  // never seen those rows, and no entry behind seq would correct them.
+  // while it follows the feed a few entries at a time; and on MySQL a row may be newer than the clock, which
+  // counts as one above it. Else 0. A database restored to a state in between has never seen those rows, and
+  // no entry behind seq would correct them.
   std::int64_t rows_upto = 0;
   std::optional<first_sync> scanning;  // set during a first sync
 

@@ -76,6 +76,18 @@ def check_text(name, source):
         yield len(lines), "the last line has no end"
 
 
+def check_page(name, source):
+    """A heading that comes again under the same one is a piece pasted twice."""
+    seen, above = set(), []
+    for at, line in enumerate(re.sub(r"```[^`]*```", lambda m: "\n" * m.group(0).count("\n"), source).split("\n"), 1):
+        if not re.match(r"#+ ", line):
+            continue
+        above = [a for a in above if a.index(" ") < line.index(" ")] + [line]
+        if tuple(above) in seen:
+            yield at, "this heading was there before"
+        seen.add(tuple(above))
+
+
 def check_cpp(name, source):
     lines = source.split("\n")
     if len(lines) - 1 > LINES_MAX:
@@ -137,11 +149,13 @@ def selftest():
         (check_cpp, "cache/a.cpp", '#include "storage/store.h"\n'), (check_cpp, "perf/a.h", "// x\n#pragma once\n#include <boost/asio.hpp>\n"),
         (check_cpp, "a.cpp", "co_await f([x] { g(); });\n"), (check_cpp, "a.cpp", "co_await f({.a = 1});\n"),
         (check_cpp, "a.cpp", "\n" * (LINES_MAX + 1)), (check_cpp, "a.cpp", "\tint a;\n"),
+        (check_page, "a.md", "## A\n## B\n## A\n"), (check_page, "a.md", "## A\n### x\n### x\n"),
     ]
     clean = [
         (check_cpp, "cache/a.cpp", '#include "net/core/task.h"\n// co_await f([x] {});\n'),
         (check_cpp, "a.cpp", 'auto s = R"(co_await f({1});)";\nco_await f(a[1], std::move(b));\n'),
         (check_text, "a.cpp", "int hackney = 0;\n"),
+        (check_page, "a.md", "## A\n### Figures\n## B\n### Figures\n```\n## A\n```\n"),
     ]
     missed = [c[1:] for c in cases if not list(c[0](c[1], c[2]))] + [c[1:] for c in clean if list(c[0](c[1], c[2]))]
     for name, source in missed:
@@ -159,6 +173,8 @@ def main():
         found += [(name, at, what) for at, what in check_text(name, source)]
         if Path(name).suffix in CPP:
             found += [(name, at, what) for at, what in check_cpp(name, source)]
+        if name.endswith(".md"):
+            found += [(name, at, what) for at, what in check_page(name, source)]
     found += check_layout([n for n in names if Path(n).suffix in CPP])
     found += check_shell([n for n in names if n.endswith(".sh") or n == ".ci/run"])
     for name, at, what in sorted(found):

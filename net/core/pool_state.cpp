@@ -68,6 +68,7 @@ pool_state::verdict pool_state::ask(pool_waiter& waiter, steady_time now) {
   return waiter.refused ? verdict::refused : verdict::queued;
 }
 
+// The class's limit holds over all cores, so where others wait as well this is less than it will be.
 microseconds pool_state::queue_wait(work_class work) noexcept {
   const auto lanes = static_cast<std::uint32_t>(open() + counted(condition::connecting));
   return of(work).estimator.wait(queue_.waiting(work), heard_,

@@ -1,5 +1,7 @@
 #include "storage/mysql/clock_hold.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "storage/mysql/generation.h"
@@ -26,17 +28,18 @@ net::task<net::result<clock_hold>> clock_hold::begin(net::request_context& conte
   const text_row& row = clock->front();
   out.seq = out.seq_before_ = row.integer(0);
   out.horizon = out.horizon_before_ = row.integer(1);
-  out.server = row.text(2);
-  out.server_is_now = row.text(3);
-  if (const std::int64_t entered_max = row.integer(4); entered_max > out.seq) {
-    auto restarting = begin_generation(context, db, out, kNoCursorIsGood);
+  const std::int64_t entered_max = row.integer(4);
+  const bool passed = entered_max > out.seq;
+  if (passed || row.text(2) != row.text(3)) {
+    auto restarting = begin_generation(context, db, out.horizon, passed ? kNoCursorIsGood : out.seq);
     net::result<void> restarted = co_await std::move(restarting);
     if (!restarted) {
       auto undoing = out.rollback(context);
       co_await std::move(undoing);
       co_return restarted.error();
     }
-    out.seq = entered_max;
+    out.seq = std::max(out.seq, entered_max);
+    out.restarted = true;
   }
   co_return out;
 }

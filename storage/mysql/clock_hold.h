@@ -11,7 +11,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "storage/mysql/sql_connection.h"
 
@@ -19,13 +18,13 @@ namespace syncline::storage::mysql {
 
 class clock_hold {
  public:
-  // A clock that entries of the feed have passed (feed_round.h) is moved on to them, in a new generation.
+  // A new generation begins where another server wrote the clock last, and where entries of the feed have
+  // passed the clock (feed_round.h), which is moved on to them.
   [[nodiscard]] static net::task<net::result<clock_hold>> begin(net::request_context& context,
                                                                 sql_connection& db);
   std::int64_t seq = 0;
   std::int64_t horizon = 0;
-  std::string server;         // who wrote the clock last
-  std::string server_is_now;  // @@server_uuid
+  bool restarted = false;  // a new generation begins here
 
   // Writes seq and horizon where they have moved, then commits.
   [[nodiscard]] net::task<net::result<void>> commit(net::request_context& context);

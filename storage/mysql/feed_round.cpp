@@ -142,11 +142,10 @@ net::task<net::result<void>> fill_round(net::request_context& context, sql_conne
                                         round_bounds bounds, const text_rows& pending, round_result& out) {
   out.seq = out.before.seq;
   out.generation = out.before.generation;
-  if (history_broke(out.before, told)) {
-    clock_hold hold;
-    hold.horizon = out.before.horizon;
+  if (bounds.restart || history_broke(out.before, told)) {
     const bool passed = out.before.entered_max > out.before.seq;
-    auto beginning = begin_generation(context, db, hold, passed ? kNoCursorIsGood : out.before.seq);
+    auto beginning =
+        begin_generation(context, db, out.before.horizon, passed ? kNoCursorIsGood : out.before.seq);
     net::result<void> begun = co_await std::move(beginning);
     if (!begun) co_return begun;
     ++out.generation;

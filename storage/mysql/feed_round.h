@@ -60,6 +60,7 @@ inline constexpr std::uint32_t kRoundRowsMax = 10'000;
 struct round_bounds {
   std::uint32_t rows_max = 2000;
   std::size_t others_max = 0;  // 0: nobody wants to know what others entered
+  bool restart = false;        // begin a new generation, whatever the clock says
 };
 // `told` is the clock's value that this process has told of; a lower clock, one that another server wrote, or
 // one that entries have passed (tables of different moments) begins a new generation. In the last case the

@@ -19,13 +19,13 @@ std::int64_t random_id() {
 }  // namespace
 
 net::task<net::result<void>> begin_generation(net::request_context& context, sql_connection& db,
-                                              const clock_hold& hold, std::int64_t first_seq) {
+                                              std::int64_t horizon, std::int64_t first_seq) {
   // MySQL does not let a DELETE read its own table in a subquery, so the bounds are read first.
   auto asking =
       query(context, db,
             fmt::format("SELECT COALESCE(MAX(number),0), COALESCE(MAX(IF(first_seq<{},number,NULL)),0) "
                         "FROM syncline_generation",
-                        hold.horizon));
+                        horizon));
   net::result<text_rows> bounds = co_await std::move(asking);
   if (!bounds) co_return bounds.error();
   const std::int64_t newest = bounds->front().integer(0);
@@ -49,12 +49,14 @@ net::task<net::result<feed_position>> record_generation(net::request_context& co
   auto beginning = clock_hold::begin(context, db);
   net::result<clock_hold> hold = co_await std::move(beginning);
   if (!hold) co_return hold.error();
-  auto recording = begin_generation(context, db, *hold, hold->seq);
-  net::result<void> recorded = co_await std::move(recording);
-  if (!recorded) {
-    auto undoing = hold->rollback(context);
-    co_await std::move(undoing);
-    co_return recorded.error();
+  if (!hold->restarted) {
+    auto recording = begin_generation(context, db, hold->horizon, hold->seq);
+    net::result<void> recorded = co_await std::move(recording);
+    if (!recorded) {
+      auto undoing = hold->rollback(context);
+      co_await std::move(undoing);
+      co_return recorded.error();
+    }
   }
   auto ending = hold->commit(context);
   net::result<void> ended = co_await std::move(ending);

@@ -2,9 +2,9 @@
 // shorter replica is noticed.
 //
 // A generation is a random id with the clock's value at which it began. A cursor is valid if its generation
-// is known and its seq is not above the start of the next one. Thread: the connection's core. Bound:
-// `kGenerationsMax` are kept, and those whose cursors are all below the horizon are dropped. Failure:
-// result<>.
+// is known and what it knows of (cursor::newest()) is not above the start of the next one. Thread: the
+// connection's core. Bound: `kGenerationsMax` are kept, and those whose cursors are all below the horizon are
+// dropped. Failure: result<>.
 #pragma once
 
 #include "storage/mysql/clock_hold.h"
@@ -18,6 +18,6 @@ inline constexpr std::int64_t kNoCursorIsGood = -1;
 // Inside a transaction that holds the clock: a new generation that begins at `first_seq`, and the clock says
 // which server wrote it.
 [[nodiscard]] net::task<net::result<void>> begin_generation(net::request_context& context, sql_connection& db,
-                                                            const clock_hold& hold, std::int64_t first_seq);
+                                                            std::int64_t horizon, std::int64_t first_seq);
 
 }  // namespace syncline::storage::mysql

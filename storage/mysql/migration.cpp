@@ -6,6 +6,7 @@
 
 #include "storage/mysql/literal.h"
 #include "storage/mysql/number_rows.h"
+#include "storage/mysql/sequencer.h"
 #include "storage/mysql/server_error.h"
 #include "storage/mysql/text_rows.h"
 
@@ -267,6 +268,12 @@ net::task<net::result<void>> migration::finish(net::request_context& context, co
   if (!states) co_return states.error();
   const resource_state* found = find_state(*states, of.name);
   if (found == nullptr || (!found->rows_left && !found->old_left)) co_return net::result<void>();
+  // Else a restored backup whose clock the numbering moves on would pass for what its clients know.
+  if (!std::exchange(generation_begun_, true)) {
+    auto recording = record_generation(context, *db_);
+    net::result<feed_position> recorded = co_await std::move(recording);
+    if (!recorded) co_return recorded.error();
+  }
   resource_state state = *found;
   if (state.old_left) {
     auto marking = mark_old_entries(context, *db_, state.id);

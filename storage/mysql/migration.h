@@ -62,6 +62,7 @@ class migration {
   sql_connection* db_;
   const catalog* all_;
   bool dry_run_;
+  bool generation_begun_ = false;
   std::int64_t made_up_ids_ = 0;  // in a dry run
 };
 

@@ -28,6 +28,7 @@ using net::errc;
 constexpr int kReadTries = 3;
 constexpr std::chrono::milliseconds kReplicaAnswerMax{500};
 constexpr std::chrono::seconds kCatchUpMax{5};
+constexpr std::chrono::seconds kLastRoundMax{1};
 constexpr unsigned kFeedCore = 1000;  // a name for the log; it serves no requests
 
 class mysql_store final : public store {
@@ -63,8 +64,8 @@ class mysql_store final : public store {
  private:
   [[nodiscard]] net::task<net::result<void>> prepare(net::request_context& context, sql_connection& db);
   [[nodiscard]] net::result<void> make_servers(const mysql_options& options);
-  // What others committed while nobody ran is in the feed, or a few seconds have passed.
-  void catch_up();
+  // What others committed is in the feed, or that time has passed.
+  void catch_up(std::chrono::milliseconds within);
   void add_gauges();
   [[nodiscard]] open_transactions& transactions(const net::request_context& context) {
     return *transactions_[context.on().id() % transactions_.size()];
@@ -171,18 +172,18 @@ net::result<void> mysql_store::open() {
   shared_.feed->start_at(position_.seq, position_.horizon, std::move(resources_));
   shared_.feed->start();
   if (shared_.replicas) shared_.replicas->start(feed_core_);
-  catch_up();
+  catch_up(kCatchUpMax);  // what happened while nobody ran
   watch_->start();
   purge_->start();
   add_gauges();
   return {};
 }
 
-void mysql_store::catch_up() {
+void mysql_store::catch_up(std::chrono::milliseconds within) {
   std::promise<void> ended;
-  const auto settle = [](sequencer& feed, net::core& on, std::promise<void>& done) -> net::task<void> {
+  const auto settle = [within](sequencer& feed, net::core& on, std::promise<void>& done) -> net::task<void> {
     net::request_context context(on);
-    context.set_deadline(std::chrono::steady_clock::now() + kCatchUpMax);
+    context.set_deadline(std::chrono::steady_clock::now() + within);
     auto settling = feed.settle(context);
     static_cast<void>(co_await std::move(settling));
     done.set_value();
@@ -222,6 +223,9 @@ void mysql_store::stop() {
   if (shared_.replicas) shared_.replicas->stop();
   if (watch_) watch_->stop();
   if (purge_) purge_->stop();
+  // Cursors that stand above the clock, for the sake of what is not numbered, shall be good at the next
+  // start.
+  if (shared_.feed && shared_.feed->healthy()) catch_up(kLastRoundMax);
   if (shared_.feed) shared_.feed->stop();
   feed_core_.stop();
   feed_core_.join();

@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include <fmt/format.h>
+
 #include "storage/key.h"
 #include "storage/mysql/page_entries.h"
 #include "storage/mysql/small_result.h"
@@ -19,7 +21,6 @@ constexpr std::size_t kFirstRows = 32;  // while nothing is known about how larg
 constexpr std::size_t kLookUpBytesMax = 8U * 1024 * 1024;
 // More changes without a number are not looked at one by one.
 constexpr std::size_t kPendingMax = 5000;
-constexpr std::string_view kPendingPlaces = "SELECT resource, `key` FROM syncline_pending LIMIT 5000";
 
 // Rows of one resource by key, kept aside until their turn in the order of entries.
 class looked_up final : public row_sink {
@@ -362,17 +363,23 @@ net::task<net::result<void>> page_reading::scan() {
 
 net::task<net::result<bool>> page_reading::beyond_clock(bool scanned) {
   if (!begun_.pending || (page_.changes.empty() && !scanned)) co_return false;
-  auto asking = db_.execute(context_, kPendingPlaces, {});
+  std::string ids;
+  for (const resource_row& each : begun_.resources) ids += (ids.empty() ? "" : ",") + std::to_string(each.id);
+  // A scan passes by what is not there, so any row counts; only a page of changes needs to know which.
+  const std::size_t rows_max = scanned ? 1 : kPendingMax;
+  auto asking =
+      db_.sql(context_, fmt::format("SELECT resource, `key` FROM syncline_pending WHERE resource IN "
+                                    "({}) LIMIT {}",
+                                    ids, rows_max));
   net::result<result_rows> got = co_await std::move(asking);
   if (!got) co_return got.error();
   const small_result pending(*got);
-  if (pending.size() == kPendingMax) co_return true;
+  if (pending.size() == rows_max) co_return true;
   std::unordered_map<const resource*, std::unordered_set<std::string_view>> changed;
   for (std::size_t i = 0; i < pending.size(); ++i)
     for (std::size_t part = 0; part < what_.parts.size(); ++part)
       if (begun_.resources[part].id == pending.integer(i, 0))
         changed[what_.parts[part].of].insert(pending.text(i, 1));
-  if (scanned) co_return !changed.empty();
   for (const change& each : page_.changes) {
     const auto of = changed.find(each.of);
     if (of != changed.end() && of->second.contains(page_.key(each))) co_return true;
@@ -400,10 +407,11 @@ net::task<net::result<void>> page_reading::run(const std::vector<resource_row>& 
   if (auto done = co_await std::move(following); !done) co_return done;
   auto scanning = scan();
   if (auto done = co_await std::move(scanning); !done) co_return done;
-  auto comparing = beyond_clock(!from || from->scanning);
+  const bool scanned = !from || from->scanning;
+  auto comparing = beyond_clock(scanned);
   const net::result<bool> beyond = co_await std::move(comparing);
   if (!beyond) co_return beyond.error();
-  page_.next.note_rows(page_.changes.empty() ? page_.next.seq : begun_.seq);
+  page_.next.note_rows(page_.changes.empty() && !scanned ? page_.next.seq : begun_.seq);
   if (*beyond) page_.next.note_rows(begun_.seq + 1);
   page_.up_to_date = !page_.next.scanning && page_.next.seq == begun_.seq;
   co_return net::result<void>();

@@ -114,6 +114,8 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   std::int64_t generation = 0;  // the newest that was seen
   std::int64_t incarnations = -1;
   int failures = 0;
+  bool once_connected = false;
+  bool reconnected = false;  // since the last round that was committed
   bool stopping = false;
   feed_metrics metrics;
   std::uint64_t lag_gauge = 0;
@@ -149,9 +151,14 @@ net::task<net::result<void>> sequencer::state::connected() {
   net::result<std::unique_ptr<sql_connection>> made = co_await std::move(connecting);
   if (!made) co_return made.error();
   db = std::move(*made);
-  // A node that hangs, or whose network is cut, in the middle of a round must not keep the clock from others.
+  // What was read before may be gone while the clock stands where it stood: a server that restarted without
+  // its last commits, which we had not numbered.
+  reconnected = reconnected || std::exchange(once_connected, true);
+  // A node that hangs, or whose network is cut, in the middle of a round must not keep the clock from others;
+  // one that looks seldom must keep its connection.
   // The name is the X Plugin's; another protocol would not know it, and has its own.
-  auto bounding = run(context, *db, fmt::format("SET SESSION mysqlx_wait_timeout={}", kHoldMaxS));
+  const auto hold_max_s = std::max<std::uint32_t>(kHoldMaxS, options.feed_poll_ms / 500);
+  auto bounding = run(context, *db, fmt::format("SET SESSION mysqlx_wait_timeout={}", hold_max_s));
   net::result<std::uint64_t> bounded = co_await std::move(bounding);
   if (!bounded && server_code(bounded.error()) == 0) co_return bounded.error();
   co_return net::result<void>();
@@ -223,11 +230,12 @@ net::task<net::result<bool>> sequencer::state::round() {
   const std::size_t joined = waiting.size();
   const auto begun = steady::now();
   const round_bounds bounds{options.feed_round_rows,
-                            listened() ? static_cast<std::size_t>(kNoticeItemsMax) : 0};
+                            listened() ? static_cast<std::size_t>(kNoticeItemsMax) : 0, reconnected};
   auto running_round = run_round(context, *db, told, bounds);
   net::result<round_result> done = co_await std::move(running_round);
   if (!done) co_return done.error();
   const round_result& r = *done;
+  reconnected = false;
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady::now() - begun).count();
   metrics.rounds.add();
   metrics.entries.add(r.entered.size());
@@ -309,7 +317,7 @@ net::task<net::result<bool>> sequencer::state::step() {
   net::result<void> there = co_await std::move(connecting);
   if (!there) co_return there.error();
   context.set_deadline(step_deadline());
-  if (waiting.empty()) {
+  if (waiting.empty() && !reconnected) {
     auto looking = look();
     net::result<bool> needed = co_await std::move(looking);
     if (!needed || !*needed) co_return needed;

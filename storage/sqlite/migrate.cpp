@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "storage/row_json.h"
+#include "storage/sqlite/generation.h"
 #include "storage/sqlite/number_rows.h"
 #include "storage/sqlite/schema.h"
 #include "storage/sqlite/schema_state.h"
@@ -70,6 +71,7 @@ struct migration {
   net::result<resource_state> row_of(const resource& of, bool& known);
   net::result<void> write_row(const resource_state& state);
   net::result<void> objects();
+  net::result<void> begin_generation();
 };
 
 net::result<void> migration::common() {
@@ -194,6 +196,19 @@ net::result<void> migration::objects() {
   return {};
 }
 
+// Before rows are numbered: else a backup whose clock that moves on would pass for what its clients know.
+net::result<void> migration::begin_generation() {
+  auto states = resource_states(db);
+  if (!states) return states.error();
+  for (const resource_state& s : *states) {
+    if (!follows(all, s.name) || !s.left(kRowsLeft)) continue;
+    auto now = read_clock(db);
+    if (!now) return now.error();
+    return record_generation(db, now->seq, now->horizon);
+  }
+  return {};
+}
+
 // The work that the row of a resource says is left; a crash leaves it for the next migrate.
 net::result<void> finish(migration& m, const resource& of, resource_state state,
                          const migrate_progress& progress) {
@@ -225,6 +240,7 @@ net::result<migrate_report> migrate(connection& db, catalog& all, bool dry_run,
     if (!transaction) return transaction.error();
     if (auto made = m.objects(); !made) return made.error();
     if (dry_run) return std::move(m.report);  // rolled back: the exact statements, and nothing has happened
+    if (auto begun = m.begin_generation(); !begun) return begun.error();
     if (auto done = transaction->commit(); !done) return done.error();
   }
   auto states = resource_states(db);

@@ -126,6 +126,29 @@ TEST(sqlite_migrate, GoesOnWhereACrashLeftIt) {
   EXPECT_TRUE(migrated(db, all));
 }
 
+// A restored backup whose clock is moved on by a new resource's rows must not pass for what its clients know.
+TEST(sqlite_migrate, AGenerationBeginsBeforeRowsAreNumbered) {
+  connection db = open_or_die();
+  run(db, kNotes);
+  run(db, "INSERT INTO notes VALUES(1,7,'a'),(2,NULL,'b')");
+  catalog all;
+  all.add(notes());
+  migrate_or_die(db, all);
+  run(db, "CREATE TABLE tags(tag TEXT PRIMARY KEY NOT NULL); INSERT INTO tags VALUES('x'),('y')");
+  catalog more;
+  more.add(notes());
+  more.add(make_resource("tags", "tag", {"tag"}));
+  ASSERT_EQ(clock_of(db), 2);
+  migrate_or_die(db, more);
+  EXPECT_EQ(clock_of(db), 4);
+  const auto newest = [&] {
+    return db.query_int("SELECT first_seq FROM syncline_generation ORDER BY number DESC LIMIT 1").value();
+  };
+  EXPECT_EQ(newest(), 2);
+  migrate_or_die(db, more);
+  EXPECT_EQ(newest(), 2) << "nothing was left to do";
+}
+
 TEST(sqlite_migrate, ASecondRunDoesNothing) {
   connection db = open_or_die();
   run(db, kNotes);

@@ -176,12 +176,13 @@ statement_notes run_statement(mysqlx::Session& session, statement_run& what) {
 }
 
 // The threads that have not ended. One that hangs in the connector cannot be ended, so there is a bound.
-struct {
+struct living_threads {
   std::mutex guard;
   std::condition_variable fewer;
   std::size_t count = 0;
   std::size_t closing = 0;  // were stopped
-} living;
+};
+living_threads& living = *new living_threads;  // never destroyed: the last thread may end after main()
 
 class living_thread {
  public:

@@ -83,6 +83,26 @@ TEST_F(MysqlMigrate, ExistingRowsGetTheirEntriesOnceWhileOthersWrite) {
   EXPECT_EQ(second.rows_numbered, 0U);
 }
 
+// A restored backup whose clock is moved on by a new resource's rows must not pass for what its clients know.
+TEST_F(MysqlMigrate, AGenerationBeginsBeforeRowsAreNumbered) {
+  make_notes(10);
+  catalog all;
+  all.add(notes());
+  migrated(all);
+  sql("CREATE TABLE tags (tag VARCHAR(20) PRIMARY KEY)");
+  sql("INSERT INTO tags VALUES ('a'),('b')");
+  catalog more;
+  more.add(notes());
+  more.add(make_resource("tags", "tag", {"tag"}));
+  EXPECT_EQ(one_field("SELECT seq FROM syncline_clock"), "8");
+  migrated(more);
+  EXPECT_EQ(one_field("SELECT seq FROM syncline_clock"), "10");
+  EXPECT_EQ(one_field("SELECT first_seq FROM syncline_generation ORDER BY number DESC LIMIT 1"), "8");
+  const std::string generations = one_field("SELECT COUNT(*) FROM syncline_generation");
+  migrated(more);
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_generation"), generations) << "nothing was left to do";
+}
+
 TEST_F(MysqlMigrate, ADryRunTellsEverythingAndDoesNothing) {
   make_notes(3);
   catalog all;

@@ -156,6 +156,9 @@ TEST_F(MysqlStorePages, ARowNewerThanTheClockIsNoticedWhenItsChangeIsLost) {
   EXPECT_EQ(scanned->next.newest(), clock + 1);
   EXPECT_EQ(followed->next.newest(), clock + 1) << "row 1 was changed since its entry";
   EXPECT_EQ(page(all, scanned->next)->reset, reset_reason::none) << "while nothing is lost they are good";
+  const auto other = page(stream_of({{&tags(), ""}}), std::nullopt);
+  ASSERT_TRUE(other.has_value());
+  EXPECT_EQ(other->next.newest(), clock) << "what waits for its number is none of this stream's";
 
   sql("DELETE FROM users WHERE id=9");
   sql("DELETE FROM syncline_pending");
@@ -165,6 +168,26 @@ TEST_F(MysqlStorePages, ARowNewerThanTheClockIsNoticedWhenItsChangeIsLost) {
   EXPECT_EQ(page(all, scanned->next)->reset, reset_reason::feed_went_back);
   EXPECT_EQ(page(all, followed->next)->reset, reset_reason::feed_went_back);
   EXPECT_EQ(page(all, bystander)->reset, reset_reason::none) << "it saw nothing of what is lost";
+}
+
+// A store that stops numbers what waits: else a client would start over at each deployment.
+TEST_F(MysqlStorePages, ACursorAboveTheClockIsGoodAfterAPlannedRestart) {
+  options_.feed_poll_ms = 60'000;
+  open_store();
+  create_users(1, 3);
+  const auto all = stream_of({{&users(), ""}});
+  sql("UPDATE users SET name='foreign' WHERE id=1");
+  const auto scanned = page(all, std::nullopt);
+  ASSERT_TRUE(scanned.has_value());
+  ASSERT_EQ(scanned->next.newest(), store_->watermark() + 1);
+  store_->stop();
+  store_.reset();
+  open_store();
+  const auto next = page(all, scanned->next);
+  ASSERT_TRUE(next.has_value());
+  EXPECT_EQ(next->reset, reset_reason::none);
+  EXPECT_EQ(next->changes.size(), 1U) << "the row once more, by its entry";
+  EXPECT_EQ(next->next.rows_upto, 0);
 }
 
 // A client that pages at random while rows are written at random has at the end exactly what the table has.
