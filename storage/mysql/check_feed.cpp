@@ -12,6 +12,7 @@
 #include "storage/mysql/literal.h"
 #include "storage/mysql/number_rows.h"
 #include "storage/mysql/row_probe.h"
+#include "storage/mysql/sequencer.h"
 #include "storage/mysql/text_rows.h"
 
 namespace syncline::storage::mysql {
@@ -110,7 +111,7 @@ net::task<net::result<void>> checking::entries(net::request_context& context) {
   std::int64_t at = 0;
   std::int64_t last = -1;  // what is entered from now on is right
   for (;;) {
-    auto beginning = clock_hold::begin(context, *db_);
+    auto beginning = clock_hold::begin(context, *db_, repair_);
     net::result<clock_hold> hold = co_await std::move(beginning);
     if (!hold) co_return hold.error();
     if (last < 0) last = hold->seq;
@@ -128,14 +129,15 @@ net::task<net::result<void>> checking::entries(net::request_context& context) {
       auto checking_batch = batch(context, found, *hold);
       done = co_await std::move(checking_batch);
     }
-    if (!done) {
+    if (!done || !repair_) {
       auto undoing = hold->rollback(context);
       co_await std::move(undoing);
-      co_return done;
+      if (!done) co_return done;
+    } else {
+      auto ending = hold->commit(context);
+      net::result<void> ended = co_await std::move(ending);
+      if (!ended) co_return ended;
     }
-    auto ending = hold->commit(context);
-    net::result<void> ended = co_await std::move(ending);
-    if (!ended) co_return ended;
     if (found.empty()) co_return net::result<void>();
     report.entries_checked += found.size();
     at = found.back().seq;
@@ -183,7 +185,7 @@ net::task<net::result<void>> checking::rows(net::request_context& context, const
     if (!counted) co_return counted.error();
     report.rows_checked += static_cast<std::uint64_t>(counted->front().integer(0));
 
-    auto beginning = clock_hold::begin(context, *db_);
+    auto beginning = clock_hold::begin(context, *db_, false);
     net::result<clock_hold> hold = co_await std::move(beginning);
     if (!hold) co_return hold.error();
     auto looking = missing(context, item, walk.condition());
@@ -206,6 +208,12 @@ net::task<net::result<check_report>> check_feed(net::request_context& context, s
   auto reading = row_probes::read(context, db, all);
   net::result<row_probes> probes = co_await std::move(reading);
   if (!probes) co_return probes.error();
+  if (repair) {
+    // Else a restored backup whose clock the repair moves on would pass for what its clients know.
+    auto recording = record_generation(context, db);
+    const net::result<feed_position> recorded = co_await std::move(recording);
+    if (!recorded) co_return recorded.error();
+  }
   checking c(db, *probes, repair);
   // Entries first: numbering the missing ones would only make more of them to look at.
   auto checking_entries = c.entries(context);

@@ -9,7 +9,8 @@
 
 namespace syncline::storage::mysql {
 
-net::task<net::result<clock_hold>> clock_hold::begin(net::request_context& context, sql_connection& db) {
+net::task<net::result<clock_hold>> clock_hold::begin(net::request_context& context, sql_connection& db,
+                                                     bool writes) {
   auto starting = run(context, db, "START TRANSACTION");
   auto locking = query(context, db,
                        "SELECT seq, horizon, server, @@server_uuid, (SELECT COALESCE(MAX(seq),0) FROM "
@@ -30,13 +31,15 @@ net::task<net::result<clock_hold>> clock_hold::begin(net::request_context& conte
   out.horizon = out.horizon_before_ = row.integer(1);
   const std::int64_t entered_max = row.integer(4);
   const bool passed = entered_max > out.seq;
-  if (passed || row.text(2) != row.text(3)) {
+  if (!writes) {
+    out.seq = std::max(out.seq, entered_max);
+  } else if (passed || row.text(2) != row.text(3)) {
     auto restarting = begin_generation(context, db, out.horizon, passed ? kNoCursorIsGood : out.seq);
-    net::result<void> restarted = co_await std::move(restarting);
-    if (!restarted) {
+    const net::result<std::int64_t> begun = co_await std::move(restarting);
+    if (!begun) {
       auto undoing = out.rollback(context);
       co_await std::move(undoing);
-      co_return restarted.error();
+      co_return begun.error();
     }
     out.seq = std::max(out.seq, entered_max);
     out.restarted = true;

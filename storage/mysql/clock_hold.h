@@ -20,8 +20,9 @@ class clock_hold {
  public:
   // A new generation begins where another server wrote the clock last, and where entries of the feed have
   // passed the clock (feed_round.h), which is moved on to them.
+  // `writes` false: for who only looks and will roll back; nothing is written then.
   [[nodiscard]] static net::task<net::result<clock_hold>> begin(net::request_context& context,
-                                                                sql_connection& db);
+                                                                sql_connection& db, bool writes = true);
   std::int64_t seq = 0;
   std::int64_t horizon = 0;
   bool restarted = false;  // a new generation begins here

@@ -146,9 +146,9 @@ net::task<net::result<void>> fill_round(net::request_context& context, sql_conne
     const bool passed = out.before.entered_max > out.before.seq;
     auto beginning =
         begin_generation(context, db, out.before.horizon, passed ? kNoCursorIsGood : out.before.seq);
-    net::result<void> begun = co_await std::move(beginning);
-    if (!begun) co_return begun;
-    ++out.generation;
+    const net::result<std::int64_t> begun = co_await std::move(beginning);
+    if (!begun) co_return begun.error();
+    out.generation = *begun;
     out.restarted = true;
   }
   if (out.before.entered_max > out.seq) {

@@ -18,8 +18,8 @@ std::int64_t random_id() {
 
 }  // namespace
 
-net::task<net::result<void>> begin_generation(net::request_context& context, sql_connection& db,
-                                              std::int64_t horizon, std::int64_t first_seq) {
+net::task<net::result<std::int64_t>> begin_generation(net::request_context& context, sql_connection& db,
+                                                      std::int64_t horizon, std::int64_t first_seq) {
   // MySQL does not let a DELETE read its own table in a subquery, so the bounds are read first.
   auto asking =
       query(context, db,
@@ -42,7 +42,11 @@ net::task<net::result<void>> begin_generation(net::request_context& context, sql
     net::result<std::uint64_t> done = co_await std::move(running);
     if (!done) co_return done.error();
   }
-  co_return net::result<void>();
+  // Numbers have gaps: a transaction that is rolled back uses one up.
+  auto numbering = query(context, db, "SELECT MAX(number) FROM syncline_generation");
+  net::result<text_rows> number = co_await std::move(numbering);
+  if (!number) co_return number.error();
+  co_return number->front().integer(0);
 }
 
 net::task<net::result<feed_position>> record_generation(net::request_context& context, sql_connection& db) {
@@ -51,7 +55,7 @@ net::task<net::result<feed_position>> record_generation(net::request_context& co
   if (!hold) co_return hold.error();
   if (!hold->restarted) {
     auto recording = begin_generation(context, db, hold->horizon, hold->seq);
-    net::result<void> recorded = co_await std::move(recording);
+    const net::result<std::int64_t> recorded = co_await std::move(recording);
     if (!recorded) {
       auto undoing = hold->rollback(context);
       co_await std::move(undoing);

@@ -16,8 +16,9 @@ inline constexpr std::int64_t kGenerationsMax = 10000;
 inline constexpr std::int64_t kNoCursorIsGood = -1;
 
 // Inside a transaction that holds the clock: a new generation that begins at `first_seq`, and the clock says
-// which server wrote it.
-[[nodiscard]] net::task<net::result<void>> begin_generation(net::request_context& context, sql_connection& db,
-                                                            std::int64_t horizon, std::int64_t first_seq);
+// which server wrote it. Returns its number.
+[[nodiscard]] net::task<net::result<std::int64_t>> begin_generation(net::request_context& context,
+                                                                    sql_connection& db, std::int64_t horizon,
+                                                                    std::int64_t first_seq);
 
 }  // namespace syncline::storage::mysql

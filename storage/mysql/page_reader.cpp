@@ -362,24 +362,28 @@ net::task<net::result<void>> page_reading::scan() {
 }
 
 net::task<net::result<bool>> page_reading::beyond_clock(bool scanned) {
-  if (!begun_.pending || (page_.changes.empty() && !scanned)) co_return false;
+  if (!begun_.pending || what_.parts.empty() || (page_.changes.empty() && !scanned)) co_return false;
   std::string ids;
   for (const resource_row& each : begun_.resources) ids += (ids.empty() ? "" : ",") + std::to_string(each.id);
-  // A scan passes by what is not there, so any row counts; only a page of changes needs to know which.
-  const std::size_t rows_max = scanned ? 1 : kPendingMax;
-  auto asking =
-      db_.sql(context_, fmt::format("SELECT resource, `key` FROM syncline_pending WHERE resource IN "
-                                    "({}) LIMIT {}",
-                                    ids, rows_max));
+  // A scan passes by what is not there, so any row counts; only a page of changes needs to know which. The
+  // row without a resource says that there are more than are looked at.
+  auto asking = db_.sql(
+      context_,
+      fmt::format("(SELECT resource, `key` FROM (SELECT resource, `key` FROM syncline_pending ORDER BY "
+                  "id LIMIT {}) AS oldest WHERE resource IN ({}) LIMIT {}) UNION ALL (SELECT 0, '' FROM "
+                  "syncline_pending LIMIT 1 OFFSET {})",
+                  kPendingMax, ids, scanned ? 1 : kPendingMax, kPendingMax));
   net::result<result_rows> got = co_await std::move(asking);
   if (!got) co_return got.error();
   const small_result pending(*got);
-  if (pending.size() == rows_max) co_return true;
+  if (scanned && pending.size() != 0) co_return true;
   std::unordered_map<const resource*, std::unordered_set<std::string_view>> changed;
-  for (std::size_t i = 0; i < pending.size(); ++i)
+  for (std::size_t i = 0; i < pending.size(); ++i) {
+    if (pending.integer(i, 0) == 0) co_return true;
     for (std::size_t part = 0; part < what_.parts.size(); ++part)
       if (begun_.resources[part].id == pending.integer(i, 0))
         changed[what_.parts[part].of].insert(pending.text(i, 1));
+  }
   for (const change& each : page_.changes) {
     const auto of = changed.find(each.of);
     if (of != changed.end() && of->second.contains(page_.key(each))) co_return true;

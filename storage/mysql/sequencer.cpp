@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <future>
 #include <mutex>
 #include <optional>
@@ -51,9 +52,9 @@ struct feed_metrics {
                                                      "Entries that this node's sequencer numbered.");
   perf::counter failures = perf::metrics::add_counter("syncline_mysql_feed_failures_total",
                                                       "Rounds and looks of the sequencer that failed.");
-  perf::counter restarts =
-      perf::metrics::add_counter("syncline_mysql_feed_generations_total",
-                                 "Times the feed's history or its server was found to be another.");
+  perf::counter restarts = perf::metrics::add_counter(
+      "syncline_mysql_feed_generations_total",
+      "Times the feed's history or its server was found to be another, or to have begun anew.");
   perf::histogram round_time =
       perf::metrics::add_histogram("syncline_mysql_feed_round_seconds", "A round of the sequencer.");
   perf::gauge& pending =
@@ -78,6 +79,7 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   void end();
   net::task<void> run_until_stopped();
   net::task<net::result<void>> connected();
+  net::task<net::result<void>> look_at_server();
   net::task<net::result<bool>> step();
   net::task<net::result<bool>> look();
   net::task<net::result<bool>> round();
@@ -114,8 +116,8 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   std::int64_t generation = 0;  // the newest that was seen
   std::int64_t incarnations = -1;
   int failures = 0;
-  bool once_connected = false;
-  bool reconnected = false;  // since the last round that was committed
+  std::int64_t server_began = -1;  // unix seconds; 0: it does not say
+  bool server_restarted = false;   // since the last round that was committed
   bool stopping = false;
   feed_metrics metrics;
   std::uint64_t lag_gauge = 0;
@@ -151,16 +153,29 @@ net::task<net::result<void>> sequencer::state::connected() {
   net::result<std::unique_ptr<sql_connection>> made = co_await std::move(connecting);
   if (!made) co_return made.error();
   db = std::move(*made);
-  // What was read before may be gone while the clock stands where it stood: a server that restarted without
-  // its last commits, which we had not numbered.
-  reconnected = reconnected || std::exchange(once_connected, true);
-  // A node that hangs, or whose network is cut, in the middle of a round must not keep the clock from others;
-  // one that looks seldom must keep its connection.
+  auto looking = look_at_server();
+  net::result<void> looked = co_await std::move(looking);
+  if (!looked) co_return looked;
+  // A node that hangs, or whose network is cut, in the middle of a round must not keep the clock from others.
   // The name is the X Plugin's; another protocol would not know it, and has its own.
-  const auto hold_max_s = std::max<std::uint32_t>(kHoldMaxS, options.feed_poll_ms / 500);
-  auto bounding = run(context, *db, fmt::format("SET SESSION mysqlx_wait_timeout={}", hold_max_s));
+  auto bounding = run(context, *db, fmt::format("SET SESSION mysqlx_wait_timeout={}", kHoldMaxS));
   net::result<std::uint64_t> bounded = co_await std::move(bounding);
   if (!bounded && server_code(bounded.error()) == 0) co_return bounded.error();
+  co_return net::result<void>();
+}
+
+// What was read before may be gone while the clock stands where it stood: a server that restarted without its
+// last commits, which we had not numbered.
+net::task<net::result<void>> sequencer::state::look_at_server() {
+  auto asking = query(context, *db,
+                      "SELECT CAST(UNIX_TIMESTAMP()-VARIABLE_VALUE AS SIGNED) FROM "
+                      "performance_schema.global_status WHERE VARIABLE_NAME='Uptime'");
+  net::result<text_rows> got = co_await std::move(asking);
+  if (!got && server_code(got.error()) == 0) co_return got.error();
+  const std::int64_t began = got && got->size() == 1 ? got->front().integer(0) : 0;
+  const std::int64_t before = std::exchange(server_began, began);
+  const bool same = began != 0 && std::abs(began - before) <= 1;
+  server_restarted = server_restarted || (before != -1 && !same);
   co_return net::result<void>();
 }
 
@@ -230,12 +245,12 @@ net::task<net::result<bool>> sequencer::state::round() {
   const std::size_t joined = waiting.size();
   const auto begun = steady::now();
   const round_bounds bounds{options.feed_round_rows,
-                            listened() ? static_cast<std::size_t>(kNoticeItemsMax) : 0, reconnected};
+                            listened() ? static_cast<std::size_t>(kNoticeItemsMax) : 0, server_restarted};
   auto running_round = run_round(context, *db, told, bounds);
   net::result<round_result> done = co_await std::move(running_round);
   if (!done) co_return done.error();
   const round_result& r = *done;
-  reconnected = false;
+  server_restarted = false;
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady::now() - begun).count();
   metrics.rounds.add();
   metrics.entries.add(r.entered.size());
@@ -317,7 +332,7 @@ net::task<net::result<bool>> sequencer::state::step() {
   net::result<void> there = co_await std::move(connecting);
   if (!there) co_return there.error();
   context.set_deadline(step_deadline());
-  if (waiting.empty() && !reconnected) {
+  if (waiting.empty() && !server_restarted) {
     auto looking = look();
     net::result<bool> needed = co_await std::move(looking);
     if (!needed || !*needed) co_return needed;

@@ -44,6 +44,8 @@ class model_database {
   };
   [[nodiscard]] virtual std::string statement(std::size_t which, const values& v) const = 0;
   [[nodiscard]] virtual std::size_t statements() const = 0;
+  // After the last write: what was committed is in the feed.
+  virtual void wait_for_feed() {}
   // JSON objects of items and parts as the server sends them, made by SQL.
   [[nodiscard]] virtual std::string item_json_sql() const = 0;
   [[nodiscard]] virtual std::string part_json_sql() const = 0;

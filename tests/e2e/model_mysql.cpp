@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <set>
 #include <stdexcept>
+#include <thread>
 
 #include <unistd.h>
 
@@ -172,7 +174,10 @@ class mysql_model_database final : public model_database {
   }
   // The triggers fire meanwhile; what they say goes away with the pending table, which is put back as well.
   void restore_backup() override {
-    std::string script = "SET foreign_key_checks=0;\nSTART TRANSACTION;\n";
+    // An item may have the id 0.
+    std::string script =
+        "SET foreign_key_checks=0;\nSET SESSION sql_mode=CONCAT(@@sql_mode,',NO_AUTO_VALUE_ON_ZERO');\nSTART "
+        "TRANSACTION;\n";
     std::string ours;
     for (const std::string& table : tables_)
       if (!table.starts_with("syncline_")) script += "DELETE FROM `" + table + "`;\n";
@@ -187,6 +192,13 @@ class mysql_model_database final : public model_database {
       if (table.starts_with("syncline_")) script += "DELETE FROM `" + table + "`;\n";
     script += ours + "COMMIT;\n";
     if (!open()->run(script)) throw std::runtime_error("the backup cannot be put back");
+  }
+  void wait_for_feed() override {
+    const auto db = open();
+    for (int tries = 0; db->rows("SELECT COUNT(*) FROM syncline_pending").front() != "0"; ++tries) {
+      if (tries == 1000) throw std::runtime_error("the feed does not take what is pending");
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
   }
   bool has_backup() const override { return !backup_.empty(); }
   std::size_t statements() const override { return 14; }

@@ -391,6 +391,7 @@ bool run_seed(std::unique_ptr<model_database> database, temp_directory& director
   }
   w.stop = true;
   for (auto& t : writers) t.join();
+  w.db->wait_for_feed();
   final = true;
   for (auto& t : clients) t.join();
 

@@ -66,6 +66,9 @@ TEST(check_feed, FindsRowsWithoutEntriesAndRepairsThem) {
   EXPECT_EQ(n.check(true).missing_entries, 2U);
   EXPECT_THAT(entries_after(n.db, before), UnorderedElementsAre("notes [user:u] 9", "notes [org:g] 9"));
   EXPECT_TRUE(n.check().clean());
+  EXPECT_EQ(n.db.query_int("SELECT first_seq FROM syncline_generation ORDER BY number DESC LIMIT 1").value(),
+            before)
+      << "a restored backup's clock that the repair moves on would pass for what its clients know";
 }
 
 TEST(check_feed, FindsEntriesOfRowsThatAreGoneAndEntersThemAgain) {

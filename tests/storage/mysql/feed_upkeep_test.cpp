@@ -64,6 +64,24 @@ TEST_F(MysqlFeedUpkeep, ThePurgeIsBounded) {
   EXPECT_EQ(purged(0, 2), 1U);
 }
 
+// A restored backup's clock that a repair moves on must not pass for what its clients know.
+TEST_F(MysqlFeedUpkeep, ARepairBeginsAGenerationAndACheckWritesNothing) {
+  started(all_)->settled();
+  sql("INSERT INTO notes VALUES (1,7,'a',0)");
+  sql("DELETE FROM syncline_pending");
+  sql("UPDATE syncline_clock SET seq=5, server='who it was before the failover'");
+  const std::string state =
+      "SELECT CONCAT_WS(' ',seq,horizon,server,(SELECT COUNT(*) FROM syncline_generation)) FROM "
+      "syncline_clock";
+  const std::string before = one_field(state);
+  EXPECT_EQ(checked().missing_entries, 1U);
+  EXPECT_EQ(one_field(state), before);
+  EXPECT_EQ(checked(true).missing_entries, 1U);
+  EXPECT_EQ(clock_seq(), 6);
+  EXPECT_EQ(one_field("SELECT first_seq FROM syncline_generation ORDER BY number DESC LIMIT 1"), "5");
+  EXPECT_TRUE(checked().clean());
+}
+
 TEST_F(MysqlFeedUpkeep, WhatIsMissingOrWrongIsFoundAndRepaired) {
   auto node = started(all_);
   sql("INSERT INTO notes VALUES (1,7,'a',0),(2,7,'b',0),(3,NULL,'c',0),(4,7,'d',1)");

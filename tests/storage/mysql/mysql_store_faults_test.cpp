@@ -127,7 +127,7 @@ TEST_F(MysqlStoreFaults, AReadWhoseConnectionIsLostIsMadeAgain) {
 TEST_F(MysqlStoreFaults, AWriteIsAcknowledgedOnlyWhenItHappened) {
   open_through_proxy();
   int acknowledged = 0;
-  for (int step = 0; step < 48; ++step) {
+  for (int step = 0; step < 40; ++step) {
     const bool keyed = step % 2 == 0;
     const std::int64_t id = 100 + step;
     write_batch batch = user(id, "n" + std::to_string(step));
@@ -136,7 +136,7 @@ TEST_F(MysqlStoreFaults, AWriteIsAcknowledgedOnlyWhenItHappened) {
       batch.remember->key = "cut" + std::to_string(step);
       batch.remember->complete = true;
     }
-    proxy_->after(20 + step * 200, faulty_proxy::end::close);
+    proxy_->after(20 + step * 130, faulty_proxy::end::close);
     std::thread restores([&] {
       static_cast<void>(eventually([&] { return proxy_->struck(); }, std::chrono::milliseconds(300)));
       proxy_->restore();
