@@ -102,7 +102,7 @@ class page_reading {
   [[nodiscard]] net::task<net::result<bool>> scan_part();
   // Whether what the page says may be newer than the clock: a change that is not numbered yet is among it, or
   // among what a scan passed by.
-  [[nodiscard]] net::task<net::result<bool>> beyond_clock(bool scanned);
+  [[nodiscard]] net::task<net::result<bool>> beyond_clock(bool by_any);
   // True when the row that was just appended does not fit any more; it is taken back.
   [[nodiscard]] bool too_much(std::size_t bytes_before);
   [[nodiscard]] bool has_room() const { return page_.changes.size() < limits_.rows_max && !full_; }
@@ -361,8 +361,8 @@ net::task<net::result<void>> page_reading::scan() {
   co_return net::result<void>();
 }
 
-net::task<net::result<bool>> page_reading::beyond_clock(bool scanned) {
-  if (!begun_.pending || what_.parts.empty() || (page_.changes.empty() && !scanned)) co_return false;
+net::task<net::result<bool>> page_reading::beyond_clock(bool by_any) {
+  if (!begun_.pending || what_.parts.empty() || (page_.changes.empty() && !by_any)) co_return false;
   std::string ids;
   for (const resource_row& each : begun_.resources) ids += (ids.empty() ? "" : ",") + std::to_string(each.id);
   // A scan passes by what is not there, so any row counts; only a page of changes needs to know which. The
@@ -372,11 +372,11 @@ net::task<net::result<bool>> page_reading::beyond_clock(bool scanned) {
       fmt::format("(SELECT resource, `key` FROM (SELECT resource, `key` FROM syncline_pending ORDER BY "
                   "id LIMIT {}) AS oldest WHERE resource IN ({}) LIMIT {}) UNION ALL (SELECT 0, '' FROM "
                   "syncline_pending LIMIT 1 OFFSET {})",
-                  kPendingMax, ids, scanned ? 1 : kPendingMax, kPendingMax));
+                  kPendingMax, ids, by_any ? 1 : kPendingMax, kPendingMax));
   net::result<result_rows> got = co_await std::move(asking);
   if (!got) co_return got.error();
   const small_result pending(*got);
-  if (scanned && pending.size() != 0) co_return true;
+  if (by_any && pending.size() != 0) co_return true;
   std::unordered_map<const resource*, std::unordered_set<std::string_view>> changed;
   for (std::size_t i = 0; i < pending.size(); ++i) {
     if (pending.integer(i, 0) == 0) co_return true;
@@ -411,11 +411,13 @@ net::task<net::result<void>> page_reading::run(const std::vector<resource_row>& 
   if (auto done = co_await std::move(following); !done) co_return done;
   auto scanning = scan();
   if (auto done = co_await std::move(scanning); !done) co_return done;
-  const bool scanned = !from || from->scanning;
-  auto comparing = beyond_clock(scanned);
+  // What is not on the page counts as well where it scanned, or ended before the clock: a client may keep
+  // rows of a page whose cursor it never got, and this cursor is its next.
+  const bool whole = from && !from->scanning && page_.next.seq == begun_.seq;
+  auto comparing = beyond_clock(!whole);
   const net::result<bool> beyond = co_await std::move(comparing);
   if (!beyond) co_return beyond.error();
-  page_.next.note_rows(page_.changes.empty() && !scanned ? page_.next.seq : begun_.seq);
+  page_.next.note_rows(begun_.seq);
   if (*beyond) page_.next.note_rows(begun_.seq + 1);
   page_.up_to_date = !page_.next.scanning && page_.next.seq == begun_.seq;
   co_return net::result<void>();

@@ -381,8 +381,7 @@ net::result<feed_page> page_reading::run(const std::optional<cursor>& from) {
   if (!*started) return std::move(page_);
   if (auto done = follow_feed(); !done) return done.error();
   if (auto done = scan(); !done) return done.error();
-  const bool scanned = !from || from->scanning;  // what is not there was passed by as it was at this clock
-  page_.next.note_rows(page_.changes.empty() && !scanned ? page_.next.seq : clock_.seq);
+  page_.next.note_rows(clock_.seq);
   page_.up_to_date = !page_.next.scanning && page_.next.seq == clock_.seq;
   return std::move(page_);
 }

@@ -170,6 +170,32 @@ TEST_F(MysqlStorePages, ARowNewerThanTheClockIsNoticedWhenItsChangeIsLost) {
   EXPECT_EQ(page(all, bystander)->reset, reset_reason::none) << "it saw nothing of what is lost";
 }
 
+// A client that was cut keeps rows of a page whose cursor it never got; the next cursor it gets speaks for
+// them as well, also where its page ends before they come again.
+TEST_F(MysqlStorePages, ACursorOfHalfTheChangesCountsWhatWaitsBehindThem) {
+  options_.feed_poll_ms = 60'000;
+  open_store();
+  create_users(1, 3);
+  const auto all = stream_of({{&users(), ""}});
+  std::optional<cursor> at;
+  ASSERT_EQ(follow(all, at).size(), 3U);
+  batch_builder b(users(), write_kind::upsert);
+  b.row({{"id", I(1)}, {"name", T("again")}});
+  b.row({{"id", I(2)}, {"name", T("again")}});
+  ASSERT_EQ(fates(write(b)), "uu");
+  page_limits one;
+  one.rows_max = 1;
+  const auto numbered = page(all, at, one);
+  ASSERT_TRUE(numbered.has_value());
+  EXPECT_EQ(numbered->changes.size(), 1U);
+  EXPECT_EQ(numbered->next.newest(), store_->watermark());
+  sql("UPDATE users SET name='foreign' WHERE id=2");
+  const auto half = page(all, at, one);
+  ASSERT_TRUE(half.has_value());
+  EXPECT_EQ(half->changes.size(), 1U);
+  EXPECT_EQ(half->next.newest(), store_->watermark() + 1);
+}
+
 // A store that stops numbers what waits: else a client would start over at each deployment.
 TEST_F(MysqlStorePages, ACursorAboveTheClockIsGoodAfterAPlannedRestart) {
   options_.feed_poll_ms = 60'000;
