@@ -318,8 +318,17 @@ std::string feed_text(model_connection& db) {
   return out;
 }
 
+// A start waits for SQLite's lock no longer than busy_timeout_ms, and the foreign writer may be quicker each
+// time.
 void restart(world& w) {
-  w.server->start();
+  for (int tries = 1;; ++tries) {
+    try {
+      w.server->start();
+      break;
+    } catch (const std::exception&) {
+      if (tries == 5) throw;
+    }
+  }
   w.port = w.server->port();
 }
 
