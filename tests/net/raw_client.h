@@ -188,9 +188,10 @@ class raw_client {
     } while (plain.empty() && !tls_->peer.broken());
     return plain;
   }
-  // One more read into the buffer; false at the end, a reset or when patience ends.
-  bool receive_some() {
-    const std::string_view bytes = receive_records();
+  // One more read, of at most `bytes_max` as they come from the socket, into the buffer; false at the end, a
+  // reset or when patience ends.
+  bool receive_some(std::size_t bytes_max = kReceiveBytes) {
+    const std::string_view bytes = receive_records(bytes_max);
     if (bytes.empty()) return false;
     buffer_.append(tls_ == nullptr ? std::string(bytes) : decrypt(bytes));
     return true;
@@ -264,14 +265,14 @@ class raw_client {
   };
 
   // One read from the socket: plain bytes, or records of TLS.
-  std::string_view receive_records() {
+  std::string_view receive_records(std::size_t bytes_max = kReceiveBytes) {
     pollfd wanted{socket_, POLLIN, 0};
     if (::poll(&wanted, 1, static_cast<int>(kPatience.count() * 1000)) != 1) {
       impatient_ = true;
       return {};
     }
     if (received_ == nullptr) received_.reset(new char[kReceiveBytes]);
-    const ssize_t n = ::recv(socket_, received_.get(), kReceiveBytes, 0);
+    const ssize_t n = ::recv(socket_, received_.get(), std::min(bytes_max, kReceiveBytes), 0);
     if (n < 0) was_reset_ = true;
     return {received_.get(), n > 0 ? static_cast<std::size_t>(n) : 0};
   }
