@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kReadBytes = 16 * 1024;
 constexpr std::uint32_t kSkipBytesMax = 64 * 1024;  // of a body that nobody read
 constexpr std::size_t kLingerReadsPerTurn = 16;
+// What counts as one request more towards `pipeline_requests_max`: about a millisecond of copying for all 64.
+constexpr std::uint64_t kTurnBytesIn = 4 * 1024, kTurnBytesOut = 16 * 1024;
 constexpr std::size_t kRequestIdBytesMax = 64;
 
 std::chrono::milliseconds ms(std::uint32_t n) noexcept {
@@ -122,6 +124,7 @@ connection::verdict connection::advance() {
 // Who waits with something in the workspace takes it along; else it goes back.
 void connection::leave(verdict v) {
   if (v == verdict::closed) return;
+  if (v == verdict::wait) batch_ = 0;
   const bool nothing = v == verdict::wait && (phase_ == phase::head || phase_ == phase::linger) &&
                        ws_->in.empty() && ws_->out.empty();
   if (nothing) {
@@ -132,6 +135,7 @@ void connection::leave(verdict v) {
     owned_ = part_.take_shared();
     ws_ = owned_.get();
   }
+  if (v == verdict::wait && phase_ == phase::head && ws_ != nullptr) ws_->give_up_room();
 }
 
 connection::verdict connection::take_request() {
@@ -142,9 +146,10 @@ connection::verdict connection::take_request() {
     if (sent == io::failed) return close();
     if (sent == io::blocked) return wait_to_write();
     if (batch_ >= bounds.pipeline_requests_max) {
-      batch_ = 0;
       yielded_ = true;
       part_.run_later(*this);
+      // A peer that always has more to ask never comes to where the idle time begins.
+      set_deadline(timeout_kind::idle, part_.now() + ms(bounds.idle_timeout_ms));
     }
   }
   if (yielded_) return verdict::wait;
@@ -173,7 +178,6 @@ connection::verdict connection::read_head() {
   if (sent == io::blocked) return wait_to_write();
   if (deadline_kind_ == timeout_kind::write)
     head_begun_ = false;  // the time for the head starts when the answers are out
-  batch_ = 0;
   if (socket_.readable()) {
     // The window of the parser fits whole; more room only means more pipelined requests a read.
     const std::size_t whole = std::max<std::size_t>(kReadBytes, bounds.header_bytes_max);
@@ -187,7 +191,9 @@ connection::verdict connection::read_head() {
   if (w.in.empty()) {
     head_begun_ = false;
     if (part_.draining()) return close();
-    set_deadline(timeout_kind::idle, part_.now() + ms(bounds.idle_timeout_ms));
+    // Bytes that make no request (part of a TLS record) do not begin the time anew.
+    if (std::exchange(answered_, false) || deadline_kind_ != timeout_kind::idle)
+      set_deadline(timeout_kind::idle, part_.now() + ms(bounds.idle_timeout_ms));
   } else if (!head_begun_) {
     head_begun_ = true;
     set_deadline(timeout_kind::header, part_.now() + ms(bounds.header_timeout_ms));
@@ -248,6 +254,7 @@ connection::verdict connection::finish_request() {
   }
   skipped_bytes_ = 0;
   deadline_kind_ = timeout_kind::idle;
+  answered_ = true;
   if (w.body.done()) return next_request();
   phase_ = phase::skip_body;
   return verdict::go_on;
@@ -285,7 +292,8 @@ connection::verdict connection::next_request() {
   workspace& w = *ws_;
   w.body.finish(w.in);
   w.parser.reset();
-  ++batch_;
+  batch_ += 1 + static_cast<std::uint32_t>((w.unsuspended_bytes + skipped_bytes_) / kTurnBytesIn +
+                                           w.body_bytes / kTurnBytesOut);
   phase_ = phase::head;
   return verdict::go_on;
 }

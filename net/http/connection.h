@@ -121,13 +121,14 @@ class connection final : public exchange, public poll_target {
   steady_time armed_for_ = steady_time::max();
   timer_entry timer_;
   transport socket_;
-  std::uint32_t batch_ = 0;  // requests answered since the last turn
+  std::uint32_t batch_ = 0;  // requests answered in this turn, large ones counted more than once
   std::uint32_t skipped_bytes_ = 0;
   phase phase_ = phase::head;
   timeout_kind deadline_kind_ = timeout_kind::idle;
   bool task_waits_ = false;
   bool task_waits_to_write_ = false;
   bool head_begun_ = false;   // bytes of the next head are there
+  bool answered_ = true;      // a request, since the idle time began; or nothing was asked yet
   bool close_after_ = false;  // the current answer is the last
   bool yielded_ = false;
   bool sent_some_ = false;  // since the write deadline was set

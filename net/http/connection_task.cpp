@@ -202,14 +202,20 @@ task<result<void>> connection::wait_for_socket(bool to_write, steady_time until)
 task<result<void>> connection::send_until(std::size_t pending_bytes_max) {
   workspace& w = *ws_;
   w.unsuspended_bytes += w.out.size();
+  bool progress = true;
+  steady_time until;
   for (;;) {
+    const std::size_t before = w.out.size();
     if (send_pending() == io::failed) co_return error(errc::closed, "the peer is gone");
     if (w.out.size() <= pending_bytes_max) break;
-    static_cast<void>(socket_.peer_took_some());  // from here on
-    const steady_time until = part_.refresh() + ms(part_.bounds().write_progress_timeout_ms);
+    // With TLS whatever the peer sends wakes this wait; only what it takes is progress.
+    if (progress || w.out.size() < before) {
+      static_cast<void>(socket_.peer_took_some());  // from here on
+      until = part_.refresh() + ms(part_.bounds().write_progress_timeout_ms);
+    }
     const result<void> ready = co_await wait_for_socket(true, until);
-    if (ready.has_value()) continue;
-    if (ready.error().code == errc::timed_out && socket_.peer_took_some()) continue;
+    progress = ready.has_error() && ready.error().code == errc::timed_out && socket_.peer_took_some();
+    if (ready.has_value() || progress) continue;
     if (ready.error().code == errc::timed_out) {
       part_.counts().timeouts[static_cast<std::size_t>(timeout_kind::write)].add();
       socket_.set_peer_gone();

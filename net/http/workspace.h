@@ -61,6 +61,13 @@ struct workspace {
   // still wants the answer.
   [[nodiscard]] bool endless() const noexcept { return streaming && context.work() != work_class::bulk; }
 
+  // A peer that sent part of a head may stay like that: it keeps those bytes and no room of earlier requests.
+  void give_up_room() noexcept {
+    constexpr std::size_t kOutputBytesKept = 4096;
+    if (out.empty() && out.capacity() > kOutputBytesKept) out.release();
+    body.release();
+  }
+
   // Before each request; buffers stay.
   void begin_request(steady_time now, std::uint64_t body_bytes_max) noexcept {
     context.reset();

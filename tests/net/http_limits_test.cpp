@@ -199,6 +199,40 @@ TEST_P(HttpLimits, AReaderThatStopsIsClosed) {
   EXPECT_EQ(s.handles.last_error.load(), errc::timed_out);
 }
 
+// What it sends is no sign that it takes anything: with TLS any byte wakes the writer.
+TEST_P(HttpLimits, AReaderThatStopsButSendsIsClosed) {
+  server_options options = quick_options();
+  options.limit.write_progress_timeout_ms = 200;
+  scripted_server s(options);
+  raw_client c = s.connect(4096);
+  c.send(get("/endless"));
+  std::atomic<bool> stop{false};
+  std::thread trickle([&] {
+    while (!stop && c.send_raw("x")) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  });
+  ASSERT_TRUE(eventually([&] { return s.handles.sent > 0; }));
+  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
+  EXPECT_EQ(s.handles.last_error.load(), errc::timed_out);
+  stop = true;
+  trickle.join();
+}
+
+TEST(HttpLimitsOverTls, ARecordThatTricklesDoesNotKeepAnIdleConnection) {
+  server_options options = testing::quick_options(testing::form::tls);
+  options.limit.idle_timeout_ms = 200;
+  scripted_server s(options);
+  raw_client c = s.connect();
+  ASSERT_EQ(c.ask(get("/fast")).status, 200);
+  ASSERT_TRUE(c.send_raw(std::string("\x17\x03\x03\x3f\x00", 5)));  // application data, 16,128 bytes
+  std::atomic<bool> stop{false};
+  std::thread trickle([&] {
+    while (!stop && c.send_raw("x")) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  });
+  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
+  stop = true;
+  trickle.join();
+}
+
 // A few KB a second, scaled down: within a timeout it takes less than what makes the kernel call the socket
 // writable again (3/4 of a unix socket's buffer of 208 KiB), and a machine that is busy elsewhere for half of
 // that time cuts nobody.

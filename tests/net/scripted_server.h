@@ -37,7 +37,8 @@ class scripted_handler : public handler {
     ++requests;
     const std::string_view path = x.head().path;
     x.set_route("test");
-    if (path == "/fast") {
+    if (path == "/fast" || path == "/mark") {
+      if (path == "/mark") requests_at_mark = requests.load();
       x.answer(response_head{200, "text/plain", {}, false}, "fast");
     } else if (path == "/big") {
       x.answer(response_head{200, "text/plain", {}, false}, big);
@@ -154,6 +155,7 @@ class scripted_handler : public handler {
 
   shared_bytes big = std::make_shared<const std::string>(1024 * 1024, 'b');
   std::atomic<int> requests{0}, tasks{0}, waiting{0}, cancelled{0};
+  std::atomic<int> requests_at_mark{0};  // when "/mark" was asked
   std::atomic<bool> released{false};
   std::atomic<std::uint64_t> received{0}, sent{0};
   std::atomic<errc> last_error{errc::internal};
