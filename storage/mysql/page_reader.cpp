@@ -25,8 +25,8 @@ constexpr std::size_t kPendingMax = 5000;
 // Rows of one resource by key, kept aside until their turn in the order of entries.
 class looked_up final : public row_sink {
  public:
-  looked_up(const table_plan& plan, const stream& what)
-      : plan_(plan), what_(what), maker_(plan.whole_row()) {}
+  looked_up(const table_plan& plan, const stream& what, const cursor& at)
+      : plan_(plan), what_(what), at_(at), maker_(plan.whole_row()) {}
 
   net::result<bool> row(const std::vector<column>& columns, const row_fields& fields) override {
     auto at = maker_.append(columns, fields, bytes_);
@@ -52,11 +52,13 @@ class looked_up final : public row_sink {
 
  private:
   // Whether any part of the stream shows the row: a row that left one scope may still be the client's by
-  // another. Bytewise, with the texts that the triggers make.
+  // another; not by one whose scan is still to come, which sends it then: until then its entries are passed
+  // over. Bytewise, with the texts that the triggers make.
   [[nodiscard]] bool in_stream() {
     const resource& of = plan_.of();
-    for (const stream_part& part : what_.parts) {
-      if (part.of != &of) continue;
+    for (std::uint32_t i = 0; i < what_.parts.size(); ++i) {
+      const stream_part& part = what_.parts[i];
+      if (part.of != &of || not_begun(at_, i)) continue;
       if (part.scope.empty()) return true;
       const std::size_t colon = part.scope.find(':');
       const scope_rule* rule = of.find_scope(std::string_view(part.scope).substr(0, colon));
@@ -71,6 +73,7 @@ class looked_up final : public row_sink {
 
   const table_plan& plan_;
   const stream& what_;
+  const cursor& at_;
   row_maker maker_;
   std::string bytes_;
   std::string scope_;
@@ -260,7 +263,7 @@ net::task<net::result<bool>> page_reading::look_up(std::size_t first, std::size_
     const found_entry& entry = begun_.entries[i];
     const resource* of = what_.parts[entry.part].of;
     looked_up*& table = of_resource[of];
-    if (table == nullptr) table = &tables.emplace_back(plans_.of(*of), what_);
+    if (table == nullptr) table = &tables.emplace_back(plans_.of(*of), what_, page_.next);
     // A key text that is none (a trigger met a value that does not fit the declaration) was never sent as a
     // row either.
     if (auto key = table->plan().split(entry.key, arena))

@@ -278,9 +278,11 @@ net::result<bool> page_reading::look_up(const found_entry& entry) {
   if (key) {
     auto found = find_row(own, *key, made);
     if (!found) return found.error();
-    // A row that left this scope may still be the client's by another part of the stream.
-    for (const open_part& other : parts_) {
-      if (*found || &other == &own || other.what->of != &of) continue;
+    // A row that left this scope may still be the client's by another part of the stream; not by one whose
+    // scan is still to come, which sends it then: until then its entries are passed over.
+    for (std::uint32_t i = 0; i < parts_.size(); ++i) {
+      const open_part& other = parts_[i];
+      if (*found || &other == &own || other.what->of != &of || not_begun(i)) continue;
       found = find_row(other, *key, made);
       if (!found) return found.error();
     }
