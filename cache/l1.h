@@ -70,8 +70,8 @@ class l1 {
 
   // The hit path: no allocation, one striped lock. Empty when not stored.
   [[nodiscard]] value_ptr find(std::string_view key) noexcept;
-  // Values for `keys`, in order. `loader` must outlive every load it began (it is a long-lived object of the
-  // server).
+  // Values for `keys`, in order; an empty pointer where the load failed for that key alone. `loader` must
+  // outlive every load it began (it is a long-lived object of the server).
   [[nodiscard]] net::task<net::result<std::vector<value_ptr>>> get_many(net::request_context& context,
                                                                         std::vector<std::string> keys,
                                                                         batch_loader& loader);
@@ -80,7 +80,8 @@ class l1 {
   void set_time(std::uint32_t now_s) noexcept;
   // Drops `key`, whatever was read before `position`.
   void invalidate(std::string_view key, std::int64_t position) noexcept;
-  // Drops everything and detaches every load.
+  // Drops everything and detaches every load. `position` may be lower than before (a database put back to an
+  // older state): what is read at it or above is taken from then on.
   void clear(std::int64_t position) noexcept;
 
   struct figures {

@@ -32,18 +32,20 @@ class l1_floors {
     lowest->hash = hash;
     lowest->position = std::max(position, in.floor);
   }
-  // Every key was invalidated at `position`.
+  // Every key was invalidated at `position`, and what was noted before is forgotten: a database that was put
+  // back to an older state counts on from there, and its rows must not be refused for what it no longer
+  // knows.
   void note_all(std::int64_t position) noexcept {
     for (set& each : sets_) {
-      each.floor = std::max(each.floor, position);
-      each.all = std::max(each.all, position);
+      each = set{};
+      each.floor = position;
     }
   }
   // A value read below this position is older than an invalidation of its key.
   [[nodiscard]] std::int64_t of(std::size_t hash) const noexcept {
     const set& in = sets_[index_of(hash)];
     for (const way& each : in.ways) {
-      if (each.position != 0 && each.hash == hash) return std::max(each.position, in.all);
+      if (each.position != 0 && each.hash == hash) return each.position;
     }
     return in.floor;
   }
@@ -57,8 +59,7 @@ class l1_floors {
   };
   struct set {
     std::array<way, kWays> ways{};
-    std::int64_t floor = 0;  // of keys that have no way
-    std::int64_t all = 0;    // of note_all()
+    std::int64_t floor = 0;  // of keys that have no way; no way is below it
   };
   [[nodiscard]] static std::size_t index_of(std::size_t hash) noexcept { return (hash >> 20) % kSets; }
   [[nodiscard]] set& set_of(std::size_t hash) noexcept { return sets_[index_of(hash)]; }

@@ -249,6 +249,13 @@ config load_config(const config_sources& sources) {
   return out;
 }
 
+std::string spool_directory(const config& settings) {
+  if (!settings.bulk.spool_directory.empty()) return settings.bulk.spool_directory;
+  if (settings.engine != "sqlite") return "/var/tmp";
+  const std::string beside = std::filesystem::path(settings.sqlite.path).parent_path().string();
+  return beside.empty() ? "." : beside;
+}
+
 config parse_config(std::string_view text, std::string_view file_name) {
   const config_document document(text, std::string(file_name));
   config out = default_config();

@@ -26,6 +26,7 @@ struct sync_options {
   std::uint32_t page_rows_max = 1000;
   std::uint32_t page_bytes_max = 64 * 1024;
   std::uint32_t keep_alive_s = 15;
+  std::uint32_t quiet_reread_s = 600;                  // how old the place of a quiet live stream gets
   std::uint32_t streams_max = 20000;                   // at once, over all cores: 503 beyond
   std::uint32_t parts_max = 64;                        // scopes times resources of one stream
   std::uint64_t deflate_bytes_max = 64 * 1024 * 1024;  // of gzip streams: stored instead beyond
@@ -37,7 +38,7 @@ struct bulk_options {
   std::uint32_t row_bytes_max = 1024 * 1024;
   std::uint64_t body_bytes_max = 8ull * 1024 * 1024 * 1024;  // decoded
   std::uint32_t rejected_reported_max = 10000;  // rejected rows named one by one; the rest is counted
-  std::string spool_directory;                  // for atomic=1; empty: beside the database
+  std::string spool_directory;                  // for atomic=1; see spool_directory()
 };
 
 struct rest_options {
@@ -88,6 +89,8 @@ struct config_sources {
   std::vector<std::string> overrides;                            // "path=value"
 };
 
+// Where an upload waits that may become large: bulk.spool_directory, or beside the SQLite file, or /var/tmp.
+[[nodiscard]] std::string spool_directory(const config& settings);
 [[nodiscard]] config load_config(const config_sources& sources);
 [[nodiscard]] config parse_config(std::string_view text,
                                   std::string_view file_name);  // for tests and fuzzing: no environment

@@ -231,6 +231,8 @@ const setting kSettings[] = {
      "Row bytes of one page; one row may pass it."},
     {"sync.keep_alive_s", at<&config::sync, &sync_options::keep_alive_s>, 1, 3600, {}, "s",
      "An empty line this often keeps a waiting stream alive."},
+    {"sync.quiet_reread_s", at<&config::sync, &sync_options::quiet_reread_s>, 1, 86'400, {}, "s",
+     "A live stream that nothing concerned for so long looks at the feed by itself, so that its cursor does not grow old."},
     {"sync.streams_max", at<&config::sync, &sync_options::streams_max>, 1, 10'000'000, {}, "streams",
      "Sync streams at once; one more is answered 503."},
     {"sync.deflate_bytes_max", at<&config::sync, &sync_options::deflate_bytes_max>, kMiB, kTiB, {}, "bytes",
@@ -264,7 +266,7 @@ const setting kSettings[] = {
     {"bulk.rejected_reported_max", at<&config::bulk, &bulk_options::rejected_reported_max>, 0, 100'000'000, {}, "rows",
      "Rejected rows that are named one by one; the rest is counted."},
     {"bulk.spool_directory", at<&config::bulk, &bulk_options::spool_directory>, 0, 0, {}, {},
-     "Where `atomic=1` uploads are kept until they are complete; empty: beside the database."},
+     "Where `atomic=1` uploads are kept until they are complete; empty: beside the SQLite file, with MySQL in /var/tmp."},
 
     {"rest.page_limit_max", at<&config::rest, &rest_options::page_limit_max>, 1, 100'000, {}, "rows",
      "Largest `limit` of a list."},

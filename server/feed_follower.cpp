@@ -56,6 +56,8 @@ net::task<net::result<storage::feed_page>> feed_follower::next_page() {
     auto turn = co_await to_->begin_page();
     if (!turn) co_return turn.error();
     auto from = at_;
+    read_at_ = steady_clock::now();
+    lost_notices_ = with_->hub->lost();
     auto page = co_await with_->store->read_page(*context_, what_, std::move(from), limits);
     figures().pages.add();
     if (page) co_return page;
@@ -147,8 +149,14 @@ net::task<net::result<void>> feed_follower::reset(storage::reset_reason reason) 
   co_return co_await to_->flush();
 }
 
-// Until a part of the stream changes; each `keep_alive_s` a sign of life, or the new place when it moved
-// without news for this client.
+// Nobody said that anything changed, and yet: invariant 3.
+bool feed_follower::must_look() const noexcept {
+  return lost_notices_ != with_->hub->lost() ||
+         steady_clock::now() >= read_at_ + seconds(with_->settings->sync.quiet_reread_s);
+}
+
+// Until a part of the stream changes or it is time to look; each `keep_alive_s` a sign of life, or the new
+// place when it moved without news for this client.
 net::task<net::result<void>> feed_follower::wait_for_change() {
   for (;;) {
     const auto until = steady_clock::now() + seconds(with_->settings->sync.keep_alive_s);
@@ -164,6 +172,7 @@ net::task<net::result<void>> feed_follower::wait_for_change() {
     auto sent = co_await to_->flush();
     if (!sent) co_return sent.error();
     to_->rest();
+    if (must_look()) co_return net::result<void>();
   }
 }
 

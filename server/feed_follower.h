@@ -10,6 +10,8 @@
 // Invariants
 //  1. The watch is armed before the first page is read, so no change falls between page and wait.
 //  2. A cursor is told only after everything before it was given to the sink.
+//  3. A live follower that nothing concerns looks for itself every `sync.quiet_reread_s`, and at the next
+//  keep-alive after the hub lost a notice. So its cursor follows the feed and no horizon overtakes it.
 #pragma once
 
 #include <optional>
@@ -55,6 +57,7 @@ class feed_follower {
   [[nodiscard]] net::task<net::result<void>> send_changes(const storage::feed_page& page);
   [[nodiscard]] net::task<net::result<void>> reset(storage::reset_reason reason);
   [[nodiscard]] net::task<net::result<void>> wait_for_change();
+  [[nodiscard]] bool must_look() const noexcept;
   [[nodiscard]] net::task<net::result<void>> end_line();
   void tell_place(bool up_to_date);
 
@@ -67,6 +70,8 @@ class feed_follower {
   bool told_up_to_date_ = false;
   bool live_;
   feed_hub::watch watch_;
+  net::steady_time read_at_{};      // when the last page was asked for
+  std::uint64_t lost_notices_ = 0;  // the hub's, at that moment
 };
 
 }  // namespace syncline::server

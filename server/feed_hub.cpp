@@ -92,8 +92,9 @@ void feed_hub::changed(const storage::change_notice_ptr& notice) noexcept {
     }
   } catch (const std::exception& failure) {
     // Out of memory while telling: what could be stale must go, and streams find the change at their next
-    // keep-alive.
+    // keep-alive (feed_follower).
     l1_->clear(notice->watermark);
+    lost_.fetch_add(1, std::memory_order_relaxed);
     perf::log_error("feed notice lost", {{"why", failure.what()}});
   }
 }

@@ -10,9 +10,10 @@
 // Invariants
 //  1. When changed() returns, no L1 value older than the notice's watermark is left for the keys it names.
 //  2. A watch that was armed before the watermark it waits for was published is notified: arm first, then
-//  read the page, then wait.
+//  read the page, then wait. If memory for telling it is wanting, lost() grows before changed() returns.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -49,9 +50,13 @@ class feed_hub final : public storage::feed_listener {
   };
 
   [[nodiscard]] std::uint64_t watches() const noexcept;
+  // How many notices were lost for lack of memory: L1 is right all the same, but who waits must look by
+  // itself.
+  [[nodiscard]] std::uint64_t lost() const noexcept { return lost_.load(std::memory_order_relaxed); }
 
  private:
   struct per_core;
+  std::atomic<std::uint64_t> lost_{0};
   net::core_group* cores_;
   cache::l1* l1_;
   std::vector<std::unique_ptr<per_core>> per_core_;

@@ -69,24 +69,30 @@ std::string rows_with_missing(const storage::resource& of, const std::vector<std
   return body;
 }
 
-// Rows by key through L1: one batch for exactly those that are not there.
-net::task<void> answer_ids_cached(const services& with, net::http::exchange& x, const storage::resource& of,
-                                  std::vector<std::string> keys) {
+// Rows by key through L1: one batch for exactly those that are not there. False, and nothing is answered,
+// when L1 refused what a load brought for one of them (l1.h, invariant 1): the store is then asked directly.
+net::task<bool> answer_ids_cached(const services& with, net::http::exchange& x, const storage::resource& of,
+                                  const std::vector<std::string>& keys) {
   const std::int64_t position = with.store->watermark();
   std::vector<std::string> l1_keys;
   l1_keys.reserve(keys.size());
   for (const std::string& key : keys) l1_keys.push_back(l1_key(of, key));
   auto values = co_await with.l1->get_many(x.context(), std::move(l1_keys), *with.row_loader);
-  if (!values) co_return answer_error(x, values.error());
+  if (!values) {
+    answer_error(x, values.error());
+    co_return true;
+  }
+  if (std::ranges::find(*values, nullptr) != values->end()) co_return false;
   auto body = rows_with_missing(of, keys, *values);
   co_await answer_json(with, x, std::move(body), position);
+  co_return true;
 }
 
 net::task<void> answer_ids(const services& with, net::http::exchange& x, const storage::resource& of,
                            std::vector<std::string> keys, read_options options) {
   if (options.whole && !options.refresh && uses_l1(of)) {
-    co_await answer_ids_cached(with, x, of, std::move(keys));
-    co_return;
+    const bool answered = co_await answer_ids_cached(with, x, of, keys);
+    if (answered) co_return;
   }
   auto read = co_await with.store->get(x.context(), of, std::move(options.what), std::move(keys));
   if (!read) co_return answer_error(x, read.error());
@@ -227,7 +233,9 @@ net::task<void> read_row(const services& with, net::http::exchange& x, const sto
     keys.push_back(l1_key(of, *key));
     auto values = co_await with.l1->get_many(x.context(), std::move(keys), *with.row_loader);
     if (!values) co_return answer_error(x, values.error());
-    co_return answer_cached(x, values->front(), std::max(position, values->front()->position));
+    const cache::value_ptr& row = values->front();
+    if (row) co_return answer_cached(x, row, std::max(position, row->position));
+    // L1 refused what its load brought (l1.h, invariant 1): the store is asked directly.
   }
   std::vector<std::string> keys;
   keys.push_back(std::move(*key));

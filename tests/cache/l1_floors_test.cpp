@@ -30,6 +30,11 @@ TEST(L1Floors, RemembersTheNewestInvalidationOfAKeyAndNeverForgetsTowardsTooLow)
   for (const auto& [hash, position] : model) ASSERT_GE(floors.of(hash), position);
   floors.note_all(30'000);
   for (const std::size_t hash : hashes) ASSERT_GE(floors.of(hash), 30'000);
+  // A database that was put back: what it knew later is no floor any more.
+  floors.note_all(7);
+  for (const std::size_t hash : hashes) ASSERT_EQ(floors.of(hash), 7);
+  floors.note(hashes[0], 9);
+  EXPECT_EQ(floors.of(hashes[0]), 9);
 }
 
 TEST(L1Floors, AKeyWithoutInvalidationIsNotHeldBackByAFewOthers) {

@@ -354,6 +354,14 @@ TEST_F(L1Test, ClearDropsEverythingAndDetachesEveryLoad) {
   EXPECT_EQ(ask(0, {"k1"})->body(), "fresh");
 }
 
+TEST_F(L1Test, ClearMayGoBackWithADatabaseThatWasPutBack) {
+  cache_.invalidate("k", 9);
+  cache_.clear(5);
+  loader_.put("k", "restored", 5);
+  EXPECT_EQ(ask(0, {"k"})->body(), "restored");
+  EXPECT_NE(cache_.find("k"), nullptr);
+}
+
 TEST_F(L1Test, AnErrorGoesToAllWhoWaitAndIsNotKept) {
   loader_.put("k", "value", 1);
   loader_.fail_with(error(errc::down, "the database does not answer"));

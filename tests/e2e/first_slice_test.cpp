@@ -306,6 +306,45 @@ TEST(FirstSlice, ACursorOfOtherScopesOrAnotherDatabaseStartsOver) {
   EXPECT_EQ(reset_reason(other, "scope=user:1&since=" + *copy.cursor()), "unknown-generation");
 }
 
+TEST(FirstSlice, ABackupRestoredUnderTheServerIsReadAtOnce) {
+  const small_server server;
+  const auto shell = [&](const std::string& command) {
+    const std::string line = fmt::format("sqlite3 '{}' '.timeout 5000' '{} {}'", server.database, command,
+                                         server.directory.file("b.db"));
+    ASSERT_EQ(std::system(line.c_str()), 0) << line;
+  };
+  {
+    sql_file db(server.database);
+    fill_items(db, 3);
+  }
+  ASSERT_EQ(server.send("PATCH", "/v1/items/1", R"({"note":"kept"})").status, 200);
+  shell(".backup");
+  for (int i = 0; i < 5; ++i)
+    ASSERT_EQ(server.send("PATCH", "/v1/items/1", fmt::format(R"({{"note":"lost {}"}})", i)).status, 200);
+  ASSERT_EQ(server.get("/v1/items/1").status, 200);
+  shell(".restore");
+  EXPECT_TRUE(eventually([&] { return server.get("/v1/items/1").body.find("kept") != std::string::npos; }))
+      << server.get("/v1/items/1").body;
+  EXPECT_NE(server.get("/v1/items?ids=1,2").body.find("kept"), std::string::npos);
+  ASSERT_EQ(server.send("PATCH", "/v1/items/1", R"({"note":"new"})").status, 200);
+  EXPECT_NE(server.get("/v1/items/1").body.find("new"), std::string::npos);
+}
+
+TEST(FirstSlice, AQuietStreamsCursorFollowsTheFeed) {
+  const small_server server({"sync.keep_alive_s=1", "sync.quiet_reread_s=1"});
+  http_client client(server.port());
+  ASSERT_EQ(client.open_stream("/v1/sync?scope=user:1&live=1"), 200);
+  read_until_up_to_date(client);
+  ASSERT_EQ(server.send("PUT", "/v1/items/9", R"({"owner":2,"note":"not of user 1"})").status, 201);
+  synced_copy copy;
+  const auto news = next_news(client, 20000);
+  ASSERT_TRUE(news);
+  EXPECT_TRUE(news->starts_with(R"({"op":"up_to_date")")) << *news;
+  copy.apply(*news);
+  // Nothing of what happened before it is still to be looked at.
+  EXPECT_TRUE(changes_in(sync_once(server.port(), "scope=user:1&since=" + *copy.cursor())).empty());
+}
+
 TEST(FirstSlice, ACursorFromBeforeABackupWasRestoredStartsOver) {
   small_server server;
   {

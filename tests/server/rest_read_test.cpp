@@ -162,6 +162,20 @@ TEST_F(RestReadTest, AFailedReadIsAProblemAndNotKept) {
   EXPECT_EQ(get("/v1/users/1").status, 200);
 }
 
+// As a copy that lags would have it; the store itself is asked then.
+TEST_F(RestReadTest, WhatL1RefusesIsReadFromTheStore) {
+  std::string key;
+  append_l1_key(settings_.resources.find("users")->ordinal, "1", key);
+  l1_.invalidate(key, store_->watermark() + 100);
+  const answer one = get("/v1/users/1");
+  EXPECT_EQ(one.status, 200);
+  EXPECT_NE(one.body.find("\"Ada\""), std::string::npos) << one.body;
+  const answer two = get("/v1/users?ids=1,2");
+  EXPECT_EQ(two.status, 200);
+  EXPECT_NE(two.body.find("\"Ada\""), std::string::npos) << two.body;
+  EXPECT_NE(two.body.find("\"Grace\""), std::string::npos) << two.body;
+}
+
 TEST_F(RestReadTest, AnInternalErrorKeepsItsDetailToTheLog) {
   watched_->next_get_fails = net::error(net::errc::internal, "statement failed", "SELECT secret FROM users");
   const answer failed = get("/v1/users/1");
