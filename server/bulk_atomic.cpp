@@ -24,7 +24,7 @@ net::task<net::result<void>> bulk_session::run_atomic() {
 
 net::task<net::result<void>> bulk_session::spool_and_check(bool& all_good) {
   auto made = std::make_shared<std::optional<net::result<spool_file>>>();
-  const std::string directory = with_->settings->bulk.spool_directory;
+  const std::string directory = spool_directory(*with_->settings);
   std::function<void()> make = [made, directory] { made->emplace(spool_file::create(directory)); };
   auto ran = co_await with_->threads->run(x_->context(), std::move(make));
   if (!ran) co_return ran.error();
@@ -43,6 +43,7 @@ net::task<net::result<void>> bulk_session::spool_and_check(bool& all_good) {
     if (got == bulk_reader::got::batch_full || got == bulk_reader::got::end) {
       all_good = all_good && batch_.rejected.empty();
       report_.rejected(batch_.rejected);
+      bulk_counts().rejected.add(batch_.rejected.size());
       batch_ = reader_->new_batch();
       if (got == bulk_reader::got::end) co_return net::result<void>();
       continue;
@@ -108,8 +109,10 @@ net::task<net::result<void>> bulk_session::write_spooled_batch(std::uint64_t tra
   auto outcome = co_await with_->store->write(x_->context(), std::move(rows));
   if (!outcome) co_return outcome.error();
   const auto rejected_before = report_.total().rejected;
-  report_.batch(batch_, *outcome);
-  all_good = report_.total().rejected == rejected_before;
+  report_.undecided(batch_, *outcome);
+  const auto rejected = report_.total().rejected - rejected_before;
+  bulk_counts().rejected.add(rejected);
+  all_good = rejected == 0;
   batch_ = reader_->new_batch();
   co_return net::result<void>();
 }

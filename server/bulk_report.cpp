@@ -79,6 +79,19 @@ bool bulk_counters::parse(std::string_view text) {
 }
 
 void bulk_report::batch(const bulk_batch& sent, const storage::write_outcome& outcome) {
+  const bulk_counters counters = reject_lines(sent, outcome);
+  text_.append(
+      fmt::format(R"({{"line":"batch","rows":{},"lines_done":{},)", counters.rows(), sent.lines_done));
+  append_counters(counters);
+  text_.append("}\r\n");
+  total_.add(counters);
+}
+
+void bulk_report::undecided(const bulk_batch& sent, const storage::write_outcome& outcome) {
+  total_.add(reject_lines(sent, outcome));
+}
+
+bulk_counters bulk_report::reject_lines(const bulk_batch& sent, const storage::write_outcome& outcome) {
   bulk_counters counters;
   counters.position = outcome.position;
   std::size_t next_bad = 0;
@@ -97,11 +110,7 @@ void bulk_report::batch(const bulk_batch& sent, const storage::write_outcome& ou
     reject_line(sent.numbers[i], code_of(why), {}, why.text());
   }
   earlier_bad(UINT64_MAX);
-  text_.append(
-      fmt::format(R"({{"line":"batch","rows":{},"lines_done":{},)", counters.rows(), sent.lines_done));
-  append_counters(counters);
-  text_.append("}\r\n");
-  total_.add(counters);
+  return counters;
 }
 
 void bulk_report::rejected(const std::vector<rejected_row>& rows) {

@@ -33,6 +33,9 @@ class bulk_report {
 
   // The outcome of a batch: its rejected lines in order of line number, then its counters.
   void batch(const bulk_batch& sent, const storage::write_outcome& outcome);
+  // The same for a batch of a transaction whose end is not known yet (atomic=1): only what was rejected is
+  // told, the rest is counted.
+  void undecided(const bulk_batch& sent, const storage::write_outcome& outcome);
   // Lines that were refused before the store saw them (a batch without rows, atomic=1 checks).
   void rejected(const std::vector<rejected_row>& rows);
   // `complete` false: the upload ended early or was rolled back and `reason` says why.
@@ -48,6 +51,7 @@ class bulk_report {
  private:
   void reject_line(std::uint64_t number, std::string_view code, std::string_view column,
                    std::string_view detail);
+  [[nodiscard]] bulk_counters reject_lines(const bulk_batch& sent, const storage::write_outcome& outcome);
   void append_counters(const bulk_counters& counters);
 
   std::string text_;

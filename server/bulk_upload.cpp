@@ -145,7 +145,7 @@ net::task<net::result<bool>> bulk_session::recall() {
     co_return net::result<bool>(net::error(errc::corrupt, "what this Idempotency-Key did cannot be read"));
   }
   resume_hash_ = std::strtoull(before.saved.c_str(), nullptr, 16);
-  resume_line_ = remembered_lines_ = before.lines_done;
+  resume_line_ = remembered_lines_ = settled_lines_ = before.lines_done;
   resume_checked_ = resume_line_ == 0;
   reader_->skip_through(resume_line_);
   if (!before.complete) co_return net::result<bool>(false);
@@ -270,7 +270,7 @@ net::task<net::result<void>> bulk_session::take_batch() {
     auto landed = co_await land_all();
     if (!landed) co_return landed.error();
     const storage::write_outcome nothing;
-    report_.batch(full, nothing);
+    report_landed(full, nothing);
     co_return co_await send_report();
   }
   co_return co_await launch(std::move(full));
@@ -314,7 +314,11 @@ net::task<void> bulk_session::land_rest() {
     const std::shared_ptr<flight> what = std::move(flying_.front());
     flying_.pop_front();
     if (!what->outcome) (void)co_await what->landed.wait(landing_);
-    if (what->outcome && *what->outcome) report_.batch(what->batch, **what->outcome);
+    if (what->outcome && *what->outcome) {
+      report_landed(what->batch, **what->outcome);
+    } else {
+      lost_batch_ = true;
+    }
   }
   if (!report_.text().empty()) (void)co_await send_report();
 }
@@ -327,14 +331,27 @@ net::task<net::result<void>> bulk_session::land_first() {
   const std::shared_ptr<flight> what = std::move(flying_.front());
   flying_.pop_front();
   what->turn.give_back();
-  if (!*what->outcome) co_return what->outcome->error();
-  if (what->batch.numbers.empty() && what->batch.rejected.empty()) co_return net::result<void>();
+  if (!*what->outcome) {
+    lost_batch_ = true;
+    co_return what->outcome->error();
+  }
+  report_landed(what->batch, **what->outcome);
+  co_return co_await send_report();
+}
+
+// A batch behind one that was lost is stored and told, but the lines between are not settled.
+void bulk_session::report_landed(bulk_batch& batch, const storage::write_outcome& outcome) {
+  if (batch.numbers.empty() && batch.rejected.empty()) return;
+  if (lost_batch_) {
+    batch.lines_done = settled_lines_;
+  } else {
+    settled_lines_ = batch.lines_done;
+  }
   const auto rejected_before = report_.total().rejected;
-  report_.batch(what->batch, **what->outcome);
+  report_.batch(batch, outcome);
   const auto rejected = report_.total().rejected - rejected_before;
   bulk_counts().rejected.add(rejected);
-  bulk_counts().rows.add(what->batch.numbers.size() + what->batch.rejected.size() - rejected);
-  co_return co_await send_report();
+  bulk_counts().rows.add(batch.numbers.size() + batch.rejected.size() - rejected);
 }
 
 void bulk_session::begin() {

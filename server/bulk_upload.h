@@ -51,6 +51,7 @@ class bulk_session {
   [[nodiscard]] net::task<net::result<void>> land_all();
   // After an end before its time: what is in the store already is awaited and reported.
   [[nodiscard]] net::task<void> land_rest();
+  void report_landed(bulk_batch& batch, const storage::write_outcome& outcome);
   [[nodiscard]] static net::task<void> fly(const services* with, std::shared_ptr<flight> what);
   [[nodiscard]] net::task<net::result<void>> send_report();
   [[nodiscard]] net::task<void> end_with(const net::error& why);
@@ -71,6 +72,8 @@ class bulk_session {
   std::deque<std::shared_ptr<flight>> flying_;  // oldest first
   std::shared_ptr<spool_file> spool_;
   std::uint64_t remembered_lines_ = 0;  // lines_done of the latest record
+  std::uint64_t settled_lines_ = 0;     // lines_done that was told last
+  bool lost_batch_ = false;             // a batch failed: no later line is settled
   std::uint64_t resume_line_ = 0;
   std::uint64_t resume_hash_ = 0;
   bool resume_checked_ = true;

@@ -21,10 +21,9 @@ net::error failed(std::string_view doing) {
 }  // namespace
 
 net::result<spool_file> spool_file::create(const std::string& directory) {
-  const std::string where = directory.empty() ? "." : directory;
-  int fd = ::open(where.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
-    std::string name = where + "/syncline-spool-XXXXXX";
+    std::string name = directory + "/syncline-spool-XXXXXX";
     fd = ::mkostemp(name.data(), O_CLOEXEC);
     if (fd >= 0) ::unlink(name.c_str());
   }

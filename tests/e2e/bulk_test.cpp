@@ -131,6 +131,25 @@ TEST(Bulk, ConflictSaysWhatHappensToAKeyThatExists) {
   EXPECT_EQ(table()[0], "1|one|new|5") << "columns that the upload does not name keep their values";
 }
 
+TEST(Bulk, RejectedRowsAreCountedWhereverTheyAreFound) {
+  const small_server server;
+  const std::string atomic = std::string(kItems) + "?atomic=1";
+  const std::string malformed = "{\"id\":}\n", refused = "{\"id\":6,\"size\":-1}\n";
+  std::string nothing_else;
+  for (int i = 0; i < 35; ++i) nothing_else += malformed;
+  double sum = 0;
+  for (const auto& [target, body] :
+       {std::pair(std::string(kItems), nothing_else),
+        std::pair(std::string(kItems), rows_from(1, 5) + malformed + refused),
+        std::pair(atomic, rows_from(1, 5) + malformed), std::pair(atomic, rows_from(1, 5) + refused)}) {
+    const auto got = upload(server.port(), target, body);
+    EXPECT_GT(got.count("rejected"), 0);
+    sum += static_cast<double>(got.count("rejected"));
+    EXPECT_EQ(server.metric("syncline_bulk_rejected_rows_total"), sum) << body;
+  }
+  EXPECT_EQ(sum, 39);
+}
+
 TEST(Bulk, AtomicWithOneBadRowWritesNothing) {
   const small_server server;
   const auto position = server.metric("syncline_feed_watermark");

@@ -111,6 +111,18 @@ TEST(Config, ReadsSettingsOfEverySectionAndType) {
   EXPECT_EQ(got.rest.ids_max, 7u);
 }
 
+TEST(Config, LargeUploadsWaitBesideTheDatabase) {
+  config of;
+  of.sqlite.path = "/srv/data/app.db";
+  EXPECT_EQ(spool_directory(of), "/srv/data");
+  of.sqlite.path = "app.db";
+  EXPECT_EQ(spool_directory(of), ".");
+  of.engine = "mysql";
+  EXPECT_EQ(spool_directory(of), "/var/tmp");
+  of.bulk.spool_directory = "/mnt/spool";
+  EXPECT_EQ(spool_directory(of), "/mnt/spool");
+}
+
 TEST(Config, AcceptsCommentsTrailingCommasAndByteOrderMark) {
   const config got = parse_config(
       "\xEF\xBB\xBF// first\n{ /* { */ \"http\": { \"port\": 1, }, // \"}\n } // last", "f.json");

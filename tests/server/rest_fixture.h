@@ -143,6 +143,7 @@ class watched_store final : public storage::store {
   net::event* gate = nullptr;                // on the core of the requests
   std::optional<net::error> next_get_fails;  // set while nothing is in flight
   std::atomic<bool> cut_rows_by{false};      // rows_by answers as if its limit of bytes had come first
+  std::atomic<int> failing_write{0};         // which one finds the disk full, counted from 1
   bool drop_markers = false;                 // as if the process ended before the second small write
 
   net::task<net::result<storage::rows>> get(net::request_context& context, const storage::resource& of,
@@ -176,7 +177,7 @@ class watched_store final : public storage::store {
   }
   net::task<net::result<storage::write_outcome>> write(net::request_context& context,
                                                        storage::write_batch batch) override {
-    ++writes;
+    if (++writes == failing_write) co_return net::error(net::errc::disk_full, "no room");
     if (drop_markers && batch.row_count == 0 && batch.kind == storage::write_kind::upsert) {
       co_return net::error(net::errc::down, "dropped by the test");
     }
