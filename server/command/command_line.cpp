@@ -69,7 +69,9 @@ void add_database_commands(CLI::App& app, asked& what) {
       app, what, "introspect", "Write a config for the tables of a database",
       [&what] { return introspect(what.introspect); },
       "Example:\n  syncline introspect --db app.db > syncline.json");
-  look.add_option("--db", what.introspect, "The SQLite file")->required()->type_name("FILE");
+  look.add_option("--db", what.introspect, "The SQLite file, or mysql://user@host:33060/schema")
+      ->required()
+      ->type_name("FILE|URL");
 
   CLI::App& move = add_command(
       app, what, "migrate", "Make what Syncline needs beside the tables (feed, triggers)",
@@ -143,6 +145,11 @@ void add_client_commands(CLI::App& app, asked& what) {
   sync.add_option("--resources", what.sync.resources,
                   "Only these, with commas; unscoped ones come only when named");
   sync.add_flag("--live", what.sync.live, "Stay and follow changes; come back when the connection ends");
+  sync.add_option("--silence", what.sync.silence_max_s,
+                  "Give a connection up that says nothing for so many seconds: more than the server's "
+                  "sync.keep_alive_s")
+      ->check(CLI::Range(1, 86'400))
+      ->capture_default_str();
   auto* since = sync.add_option("--since", what.sync.since, "Go on from this cursor")->type_name("CURSOR");
   auto* state = sync.add_option("--state", what.sync.state, "Keep the cursor in this file and go on from it")
                     ->type_name("FILE");

@@ -6,9 +6,12 @@
 #include <random>
 #include <thread>
 
+#include <unistd.h>
+
 #include <fmt/format.h>
 
 #include "server/command/config_options.h"
+#include "server/command/copy_progress.h"
 #include "server/command/http_client.h"
 #include "server/command/sync_target.h"
 #include "server/query.h"
@@ -17,7 +20,6 @@ namespace syncline::server::command {
 namespace {
 
 constexpr std::string_view kSync = "sync";
-constexpr std::uint32_t kSilenceMaxS = 90;  // the server sends an empty line every 15 s
 constexpr std::uint64_t kWaitFirstMs = 250, kWaitMaxMs = 30'000;
 constexpr int kResetsMax = 3;  // in a row, without a checkpoint between
 
@@ -57,7 +59,7 @@ std::string target_of(const http_url& url, const sync_command_options& options, 
 }
 
 // Applies lines until the stream ends.
-attempt follow(http_client& client, sync_target& target, bool live) {
+attempt follow(http_client& client, sync_target& target, copy_progress& shown, bool live) {
   bool progress = false;
   bool up_to_date = false;
   std::string text;
@@ -71,15 +73,21 @@ attempt follow(http_client& client, sync_target& target, bool live) {
     net::result<void> kept;
     switch (line->op) {
       case sync_line::kind::put:
+        kept = target.change(*line, text);
+        shown.put();
+        break;
       case sync_line::kind::remove:
         kept = target.change(*line, text);
+        shown.removed();
         break;
       case sync_line::kind::checkpoint:
       case sync_line::kind::up_to_date:
         kept = target.checkpoint(*line, text);
         progress = true;
+        if (kept && line->op == sync_line::kind::up_to_date) shown.up_to_date();
         break;
       case sync_line::kind::reset:
+        shown.start_over();
         fmt::print(stderr, "starting over: {}\n", line->reason);
         kept = target.reset(text);
         if (!kept) return hopeless(kept.error());
@@ -94,8 +102,9 @@ attempt follow(http_client& client, sync_target& target, bool live) {
   return {how, "the server ended the stream", progress, 0};
 }
 
-attempt run_once(const http_url& url, const sync_command_options& options, sync_target& target) {
-  auto client = http_client::connect(url, kSilenceMaxS);
+attempt run_once(const http_url& url, const sync_command_options& options, sync_target& target,
+                 copy_progress& shown) {
+  auto client = http_client::connect(url, options.silence_max_s);
   if (!client) return {ending::cut, client.error().text(), false, 0};
   const std::pair<std::string_view, std::string_view> headers[]{{"Accept-Encoding", "gzip"},
                                                                 {"Accept", "application/x-ndjson"}};
@@ -112,7 +121,7 @@ attempt run_once(const http_url& url, const sync_command_options& options, sync_
             describe_problem(head->status, body ? std::string_view(*body) : std::string_view()), false,
             head->retry_after_s};
   }
-  return follow(*client, target, options.live);
+  return follow(*client, target, shown, options.live);
 }
 
 // Doubled each time and spread out, so that a thousand clients of a restarted server do not come back in one
@@ -135,9 +144,11 @@ class backoff {
 
 int follow_all(const http_url& url, const sync_command_options& options, sync_target& target) {
   backoff between;
+  copy_progress shown(!options.out.empty() || !options.database.empty(), ::isatty(STDERR_FILENO) != 0);
   int resets = 0;
   for (;;) {
-    const attempt last = run_once(url, options, target);
+    const attempt last = run_once(url, options, target, shown);
+    shown.clear();
     if (last.how == ending::up_to_date) return 0;
     if (const auto undone = target.roll_back(); !undone) return report_failure(kSync, undone.error().text());
     if (last.how == ending::hopeless) return report_failure(kSync, last.why);

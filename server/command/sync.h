@@ -19,6 +19,7 @@ struct sync_command_options {
   std::string state;     // file that keeps the cursor
   std::string out;       // file for lines; empty: standard output
   std::string database;  // SQLite file instead
+  std::uint32_t silence_max_s = 90;
 };
 
 [[nodiscard]] int sync(const sync_command_options& options);

@@ -26,6 +26,7 @@ net::error file_error(const std::string& name) {
 struct saved_state {
   std::string cursor;
   std::uint64_t bytes = 0;
+  bool known = false;  // there is a state file
 };
 
 net::result<saved_state> read_state(const std::string& name) {
@@ -41,7 +42,7 @@ net::result<saved_state> read_state(const std::string& name) {
       bytes->get_int64() < 0) {
     return net::error(net::errc::corrupt, "this is no state file of `syncline sync`", name);
   }
-  return saved_state{std::string(cursor->get_string()), static_cast<std::uint64_t>(bytes->get_int64())};
+  return saved_state{std::string(cursor->get_string()), static_cast<std::uint64_t>(bytes->get_int64()), true};
 }
 
 class line_target final : public sync_target {
@@ -58,12 +59,24 @@ class line_target final : public sync_target {
     fd_ = file_.empty() ? STDOUT_FILENO : ::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (fd_ < 0) return file_error(file_);
     if (file_.empty()) return {};
-    // A cursor given by hand says nothing about the file: it is kept as it is.
-    const off_t end = ::lseek(fd_, 0, SEEK_END);
-    if (at_.cursor.empty() || static_cast<std::uint64_t>(end) < at_.bytes) at_.bytes = 0;
-    if (!state_.empty() || at_.cursor.empty()) return cut(at_.bytes);
-    at_.bytes = static_cast<std::uint64_t>(end);
-    return {};
+    const off_t seen = ::lseek(fd_, 0, SEEK_END);
+    const std::uint64_t end = seen < 0 ? 0 : static_cast<std::uint64_t>(seen);  // a pipe has no end
+    // Without a state file nothing is known about what the file has: it stays.
+    if (state_.empty()) {
+      at_.bytes = written_ = end;
+      return {};
+    }
+    if (!at_.known && end != 0) {
+      return net::error(net::errc::invalid, "the file has something in it and there is no state file for it",
+                        fmt::format("{} and {}; name another --out", file_, state_));
+    }
+    if (end < at_.bytes) {
+      return net::error(
+          net::errc::corrupt, "the file is shorter than its state file says",
+          fmt::format("{}: {} bytes, not {}; remove both to start over", file_, end, at_.bytes));
+    }
+    if (auto mine = cut(at_.bytes); !mine) return mine;
+    return save();  // from the start, so that a run that is cut before its first checkpoint is known too
   }
   [[nodiscard]] std::string cursor() const override { return at_.cursor; }
 
@@ -74,17 +87,20 @@ class line_target final : public sync_target {
   net::result<void> checkpoint(const sync_line& line, std::string_view text) override {
     buffer_.append(text).push_back('\n');
     if (auto written = flush(); !written) return written;
-    at_ = {line.cursor, written_};
+    at_ = {line.cursor, written_, true};
     return save();
   }
+  // Where the file is ours from its beginning it begins anew; else the reader of the lines is told.
   net::result<void> reset(std::string_view text) override {
-    at_ = {};
-    buffer_.clear();
-    if (file_.empty()) {
+    if (auto undone = roll_back(); !undone) return undone;
+    at_.cursor.clear();
+    if (file_.empty() || state_.empty()) {
       buffer_.append(text).push_back('\n');
-      return flush();
+      if (auto written = flush(); !written) return written;
+    } else if (auto cleared = cut(0); !cleared) {
+      return cleared;
     }
-    if (auto cleared = cut(0); !cleared) return cleared;
+    at_.bytes = written_;
     return save();
   }
   net::result<void> roll_back() override {
@@ -149,7 +165,7 @@ net::result<std::unique_ptr<sync_target>> open_line_target(const std::string& fi
     if (!saved) return saved.error();
     at = std::move(*saved);
   }
-  if (!since.empty()) at = {since, 0};
+  if (!since.empty()) at = {since, 0, false};
   auto out = std::make_unique<line_target>(file, state, std::move(at));
   if (auto opened = out->open(); !opened) return opened.error();
   return std::unique_ptr<sync_target>(std::move(out));

@@ -289,6 +289,48 @@ TEST(Sync, ALineLogIsCutBackToItsCheckpointBeforeItGoesOn) {
   EXPECT_EQ(read_text(options.out), "kept\n{\"op\":\"up_to_date\",\"cursor\":\"c2\"}\n");
 }
 
+TEST(Sync, ALineLogWithoutAStateFileKeepsWhatItHas) {
+  const scratch_folder folder;
+  const std::string cut = fmt::format("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{}",
+                                      kStream.size(), kStream.substr(0, kStream.find("{\"op\":\"up")));
+  const std::string reset = chunked("{\"op\":\"reset\",\"reason\":\"history-purged\"}\r\n");
+  const std::string whole = chunked("{\"op\":\"up_to_date\",\"cursor\":\"d1\"}\r\n");
+  std::vector<std::function<void(peer&)>> answers;
+  for (const std::string& each : {cut, reset, whole, whole})
+    answers.emplace_back([each](peer& with) { with.read_until("\r\n\r\n"), with.send(each); });
+  scripted_server server(std::move(answers));
+  sync_command_options options;
+  options.url = server.url();
+  options.out = folder.file("rows.ndjson");
+  options.since = "c0";
+  std::ofstream(options.out) << "older\n";
+  EXPECT_EQ(sync(options), 1);
+  const std::string after_cut = read_text(options.out);
+  EXPECT_TRUE(after_cut.starts_with("older\n{")) << after_cut;
+  EXPECT_THAT(after_cut, HasSubstr("\"c1\""));
+  EXPECT_THAT(after_cut, Not(HasSubstr("remove")));
+  EXPECT_EQ(sync(options), 0);
+  EXPECT_EQ(read_text(options.out), after_cut + "{\"op\":\"reset\",\"reason\":\"history-purged\"}\n" +
+                                        "{\"op\":\"up_to_date\",\"cursor\":\"d1\"}\n");
+  options.since.clear();
+  EXPECT_EQ(sync(options), 0);
+  EXPECT_TRUE(read_text(options.out).starts_with(after_cut));
+}
+
+TEST(Sync, AFileAndAStateThatDoNotBelongTogetherAreLeftAlone) {
+  const scratch_folder folder;
+  sync_command_options options;
+  options.url = "http://127.0.0.1:1";
+  options.out = folder.file("rows.ndjson");
+  options.state = folder.file("state");
+  std::ofstream(options.out) << "mine\n";
+  EXPECT_EQ(sync(options), 1);
+  std::ofstream(options.state) << "{\"cursor\":\"c1\",\"bytes\":50}";
+  EXPECT_EQ(sync(options), 1);
+  EXPECT_EQ(read_text(options.out), "mine\n");
+  EXPECT_THAT(read_text(options.state), HasSubstr("50"));
+}
+
 TEST(Sync, ARefusalIsNotTriedAgainEvenLive) {
   const std::string body = R"({"type":"/problems/invalid","title":"Bad request","detail":"scope"})";
   scripted_server server({[&](peer& with) {
