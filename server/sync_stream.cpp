@@ -4,6 +4,7 @@
 // Lines are written in pieces of `kPieceBytes`, each before the next is made, so a slow reader holds a page
 // and the connection's output buffer and nothing else.
 #include <functional>
+#include <optional>
 
 #include "net/core/blocking_threads.h"
 #include "net/core/gzip.h"
@@ -25,7 +26,8 @@ constexpr std::size_t kInlineDeflateBytes =
 
 class line_output final : public line_sink {
  public:
-  line_output(const services& with, net::http::exchange& x, bool gzip) : with_(&with), x_(&x) {
+  line_output(const services& with, net::http::exchange& x, bool gzip)
+      : with_(&with), x_(&x), packing_(x.context().on(), net::work_class::sync) {
     if (gzip) deflate_ = std::make_shared<net::gzip_encoder>();
   }
   std::string& begin_line() override { return lines_; }
@@ -40,11 +42,12 @@ class line_output final : public line_sink {
     if (deflate_) deflate_->rest();
   }
   bool stopping() const noexcept override { return x_->draining(); }
-  // What ends a compressed stream.
-  [[nodiscard]] const std::string& finish() {
-    tail_.clear();
-    if (deflate_) deflate_->finish(tail_);
-    return tail_;
+  // What ends a compressed stream; nothing when its encoder was lost: the body cannot be ended then.
+  [[nodiscard]] std::optional<std::string> finish() {
+    std::string tail;
+    if (encoder_lost_) return std::nullopt;
+    if (deflate_) deflate_->finish(tail);
+    return tail;
   }
 
  private:
@@ -71,9 +74,11 @@ class line_output final : public line_sink {
       std::function<void()> job = [encoder = deflate_, plain, packed, flush] {
         encoder->append(*plain, flush, *packed);
       };
-      auto done = co_await with_->threads->run(x_->context(), std::move(job));
-      if (!done) {
-        deflate_.reset();  // the job may still run: the encoder is its own now
+      auto done = co_await with_->threads->run(packing_, std::move(job));
+      if (!done && done.error().code == errc::overloaded) {
+        deflate_->append(*plain, flush, *packed);
+      } else if (!done) {
+        encoder_lost_ = true;
         co_return done.error();
       }
     }
@@ -84,8 +89,9 @@ class line_output final : public line_sink {
   const services* with_;
   net::http::exchange* x_;
   std::shared_ptr<net::gzip_encoder> deflate_;
+  net::request_context packing_;  // nobody cancels it: half a piece could not be taken back
+  bool encoder_lost_ = false;
   std::string lines_;
-  std::string tail_;
 };
 
 net::task<void> run(const services& with, net::http::exchange& x, stream_request asked, bool live) {
@@ -107,9 +113,10 @@ net::task<void> run(const services& with, net::http::exchange& x, stream_request
   storage::feed_page first = std::move(*page);
   const auto ended = co_await stream->follow(std::move(first));
   if (!ended && ended.error().code == errc::closed) co_return;
-  const std::string& rest = out->finish();
-  if (!rest.empty()) {
-    auto sent = co_await x.write(rest);
+  const std::optional<std::string> rest = out->finish();
+  if (!rest) co_return;
+  if (!rest->empty()) {
+    auto sent = co_await x.write(*rest);
     if (!sent) co_return;
   }
   x.end();
