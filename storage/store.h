@@ -5,8 +5,8 @@
 // bounded queues by work class (store options); rows and bytes of an answer are bounded by its limits.
 // Failure: errc::overloaded (queue full, or it would miss the deadline), timed_out, cancelled, locked,
 // disk_full, corrupt, down, schema_mismatch. After every one of these the store recovers by itself when the
-// cause is gone; a write that was not acknowledged may or may not have happened only for errc::down/timed_out
-// after start.
+// cause is gone (a database file that was replaced under an open store asks for a restart); a write that was
+// not acknowledged may or may not have happened only for errc::down/timed_out after start.
 #pragma once
 
 #include <cstdint>

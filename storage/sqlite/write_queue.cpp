@@ -172,6 +172,8 @@ std::shared_ptr<write_call> write_queue::take(lane from, std::vector<std::shared
     queue.pop_front();
     took(from, item);
     if (!item.write->dead(now)) return item.write;
+    // Its caller may still wait: its own timer is a tick coarser.
+    item.write->fail(net::error(net::errc::timed_out, "the deadline passed"));
     dropped.push_back(std::move(item.write));
   }
   return nullptr;

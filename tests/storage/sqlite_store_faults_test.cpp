@@ -204,6 +204,38 @@ TEST_F(sqlite_store_faults, AFullQueueAnswersOverloadedAtOnce) {
   EXPECT_EQ(written, 3);
 }
 
+// What a broken disk does: the page of a table's root reads as nonsense, and later as what it was.
+TEST_F(sqlite_store_faults, ADamagedPageIsToldAndForgottenWhenItIsWhole) {
+  open_store();
+  create_users(1, 500);
+  connection db = open_or_die(file_.path());
+  run(db, "PRAGMA wal_checkpoint(TRUNCATE)");
+  const auto page_bytes = db.query_int("PRAGMA page_size").value();
+  const auto at =
+      (db.query_int("SELECT rootpage FROM sqlite_master WHERE name='users'").value() - 1) * page_bytes;
+  std::string good(static_cast<std::size_t>(page_bytes), '\0');
+  const auto overwrite = [&](const std::string& bytes) {
+    std::fstream file(file_.path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(at);
+    file.write(bytes.data(), page_bytes);
+    file.close();
+    run(db,
+        "CREATE TABLE IF NOT EXISTS other(x); INSERT INTO other VALUES(1)");  // pages in memory are read anew
+  };
+  std::ifstream(file_.path(), std::ios::binary).seekg(at).read(good.data(), page_bytes);
+  overwrite(std::string(good.size(), '\xa5'));
+  auto read = get(users(), {"1"});
+  ASSERT_FALSE(read.has_value());
+  EXPECT_EQ(read.error().code, net::errc::corrupt);
+  auto made = put(1, "b");
+  ASSERT_FALSE(made.has_value());
+  EXPECT_EQ(made.error().code, net::errc::corrupt);
+  overwrite(good);
+  EXPECT_TRUE(eventually([&] { return get(users(), {"1"}).has_value(); }));
+  EXPECT_EQ(fates(put(1, "b")), "u");
+  EXPECT_TRUE(eventually([&] { return store_->read_figures().healthy; }));
+}
+
 TEST_F(sqlite_store_faults, AWriteThatIsTooLateIsNotBegun) {
   options_.busy_timeout_ms = 20000;
   open_store();

@@ -1,6 +1,7 @@
 // How batches of different work share the one writer.
 #include <deque>
 
+#include "storage/sqlite/write_queue.h"
 #include "tests/storage/sqlite_store_fixture.h"
 
 namespace syncline::storage::sqlite::testing {
@@ -66,6 +67,23 @@ TEST_F(sqlite_store_lanes, BulkIsNotStarvedByInteractiveWrites) {
   EXPECT_TRUE(bulk->done()) << served;
   finish(*bulk);
   for (auto& each : interactive) finish(*each);
+}
+
+// Its caller may still be waiting: the timer of a core is a tick coarser than the queue's clock.
+TEST_F(sqlite_store_lanes, AWriteTakenTooLateHasAnAnswer) {
+  net::testing::run_on(cores_.at(0), [&] {
+    net::request_context context(cores_.at(0));
+    context.set_deadline(std::chrono::steady_clock::now());
+    batch_builder b(users(), write_kind::upsert);
+    b.row({{"id", I(1)}, {"name", T("a")}});
+    const auto call = std::make_shared<write_call>(context, std::move(b.batch));
+    write_queue queue(100);
+    EXPECT_TRUE(queue.push(call).has_value());
+    std::vector<std::shared_ptr<call_base>> dropped;
+    EXPECT_EQ(queue.take(write_queue::lane::interactive, dropped), nullptr);
+    EXPECT_EQ(dropped.size(), 1U);
+    EXPECT_TRUE(call->answer.has_value() && call->answer->has_error());
+  });
 }
 
 TEST_F(sqlite_store_lanes, ABatchOfAnUploadIsRefusedWhenTheOneBeforeIsMissing) {
