@@ -22,8 +22,8 @@ constexpr int kRows =
 constexpr bool kMeasures = true;
 constexpr int kRows = 200000;
 #endif
-constexpr int kSlowReaders = 50;
-constexpr std::int64_t kPeakBytesMax = 150 * 1024 * 1024;
+constexpr int kSlowReaders = 100;
+constexpr std::int64_t kPeakBytesMax = 100 * 1024 * 1024;
 
 // The most that was ever resident.
 std::int64_t peak_bytes(pid_t pid) {
@@ -34,8 +34,8 @@ std::int64_t peak_bytes(pid_t pid) {
   return 0;
 }
 
-TEST(Memory, StaysFlatForALargeUploadAndFiftySlowReaders) {
-  const small_server server({"bulk.batch_rows=2000", "sync.page_rows_max=1000", "drain_deadline_ms=0"});
+TEST(Memory, StaysFlatForALargeUploadAndAHundredSlowReaders) {
+  const small_server server({"bulk.batch_rows=250", "sync.page_rows_max=1000", "drain_deadline_ms=0"});
   http_client uploader(server.port());
   uploader.begin_upload("/v1/items/bulk");
   std::string piece;
