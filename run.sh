@@ -69,11 +69,11 @@ cat <<TEXT
 Syncline is up at $url after $(awk -v a="$begin" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }') s. Things to try in another terminal:
 
   curl -s $url/v1/users/17
-  curl -sN '$url/v1/sync?scope=user:17'
+  curl -sN '$url/v1/sync?scope=user:17&live=1'         # stays open: leave it running, the next two appear on it
+  sqlite3 $data/syncline.db "UPDATE users SET city='Oslo' WHERE id=17"
   curl -s -X PATCH $url/v1/users/17 -H 'Content-Type: application/merge-patch+json' -d '{"name":"Ada Lovelace"}'
   curl -s -X POST $url/v1/users/bulk -H 'Content-Type: application/x-ndjson' -T $data/upload/users.ndjson | tail -n 1
-  curl -s $admin_url/metrics | grep -E '^syncline_'
 
-Ctrl-C drains and stops.
+Its figures: curl -s $admin_url/metrics | grep '^syncline_'. Ctrl-C drains and stops.
 TEXT
 wait_for_server

@@ -5,7 +5,7 @@
 #   scripts/packages.sh --list GROUP...   prints their names
 #
 # Groups: runtime (to run the binary), build (to make it), demo (for the commands that run.sh prints), test (for
-# test.sh). When nothing is missing this takes a few milliseconds and needs neither network nor root.
+# test.sh), bench (beside build, for the benchmarks). When nothing is missing this takes a few milliseconds and needs neither network nor root.
 set -euo pipefail
 
 runtime=(ca-certificates libboost-json1.81.0 libdeflate0 libfmt9 libhiredis0.14 libjemalloc2 libprotobuf-lite32 libsqlite3-0
@@ -13,7 +13,8 @@ runtime=(ca-certificates libboost-json1.81.0 libdeflate0 libfmt9 libhiredis0.14 
 build=(ccache cmake g++-12 git libboost1.81-dev libboost-json1.81-dev libcli11-dev libdeflate-dev libfmt-dev libgmock-dev
   libgtest-dev libhiredis-dev libjemalloc-dev libprotobuf-dev libsqlite3-dev libssl-dev libxxhash-dev libzstd-dev
   ninja-build protobuf-compiler zlib1g-dev)
-demo=(curl)
+demo=(curl sqlite3)
+bench=(libbenchmark-dev)
 test=(clang-14 clang-format-14 clang-tidy-14 curl libclang-rt-14-dev openssl python3 redis-server sqlite3)
 
 usage() {
@@ -35,6 +36,7 @@ for group in "$@"; do
     build) wanted+=("${build[@]}") ;;
     demo) wanted+=("${demo[@]}") ;;
     test) wanted+=("${test[@]}") ;;
+    bench) wanted+=("${bench[@]}") ;;
     *) usage ;;
   esac
 done
