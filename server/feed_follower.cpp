@@ -50,8 +50,8 @@ feed_follower::feed_follower(const services& with, net::request_context& context
 // Tried again while the trouble looks passing: the client has a cursor, but a stream cut for 100 ms of a
 // locked file helps nobody.
 net::task<net::result<storage::feed_page>> feed_follower::next_page() {
-  const storage::page_limits limits{with_->settings->sync.page_rows_max,
-                                    with_->settings->sync.page_bytes_max};
+  const storage::page_limits limits{with_->settings->sync.page_rows_max, with_->settings->sync.page_bytes_max,
+                                    at_ && !told_};
   for (int tries = 1;; ++tries) {
     auto turn = co_await to_->begin_page();
     if (!turn) co_return turn.error();

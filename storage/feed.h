@@ -43,6 +43,8 @@ struct stream {
 struct page_limits {
   std::uint32_t rows_max = 1000;
   std::uint32_t bytes_max = 256 * 1024;  // of row JSON; one row may pass it
+  // The client comes back: it may hold rows of pages whose cursors it never got.
+  bool resumes = false;
 };
 
 struct change {

@@ -51,7 +51,7 @@ whole_query walk_for(const entries_wanted& wanted, const std::vector<std::int64_
   bool any = false;
   for (std::uint32_t i = 0; i < ids.size(); ++i) {
     const stream_part& part = wanted.what->parts[i];
-    if (!part.scope.empty() || not_begun(*wanted.from, i)) continue;
+    if (!part.scope.empty()) continue;
     if (any) out.text += " OR ";
     any = true;
     // A row has exactly one primary entry: that of its first scope, or the one without.
@@ -119,7 +119,7 @@ void page_begin::ask_entries(const std::vector<std::int64_t>& ids) {
   if (!wanted_.from) return;
   for (; next_part_ < ids.size() && running_.size() < kPartsAtOnce; ++next_part_) {
     const stream_part& part = wanted_.what->parts[next_part_];
-    if (part.scope.empty() || not_begun(*wanted_.from, next_part_)) continue;
+    if (part.scope.empty()) continue;
     const std::array<argument, 4> with{argument::of_int(ids[next_part_]), argument::of_blob(part.scope),
                                        argument::of_int(wanted_.from->seq),
                                        argument::of_unsigned(wanted_.rows_max)};
@@ -185,7 +185,6 @@ void page_begin::take_rows(const small_result& rows, const asked& of, const std:
     }
     for (std::uint32_t part = 0; part < ids.size(); ++part) {
       if (ids[part] != rows.integer(i, 1) || !wanted_.what->parts[part].scope.empty()) continue;
-      if (not_begun(*wanted_.from, part)) continue;
       out.entries.push_back({last, part, std::string(rows.text(i, 2))});
       break;
     }
@@ -210,11 +209,6 @@ net::task<net::result<void>> page_begin::take_entries(const std::vector<std::int
 }
 
 }  // namespace
-
-bool not_begun(const cursor& at, std::uint32_t part) noexcept {
-  if (!at.scanning) return false;
-  return part > at.scanning->part || (part == at.scanning->part && !at.scanning->begun);
-}
 
 net::task<net::result<page_beginning>> begin_page(net::request_context& context, sql_connection& db,
                                                   entries_wanted wanted,

@@ -44,7 +44,5 @@ struct page_beginning {
 [[nodiscard]] net::task<net::result<page_beginning>> begin_page(net::request_context& context,
                                                                 sql_connection& db, entries_wanted wanted,
                                                                 const std::vector<resource_row>& hint);
-// Whether the scan of a first sync has yet to come to this part.
-[[nodiscard]] bool not_begun(const cursor& at, std::uint32_t part) noexcept;
 
 }  // namespace syncline::storage::mysql

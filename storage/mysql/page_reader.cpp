@@ -25,8 +25,8 @@ constexpr std::size_t kPendingMax = 5000;
 // Rows of one resource by key, kept aside until their turn in the order of entries.
 class looked_up final : public row_sink {
  public:
-  looked_up(const table_plan& plan, const stream& what, const cursor& at)
-      : plan_(plan), what_(what), at_(at), maker_(plan.whole_row()) {}
+  looked_up(const table_plan& plan, const stream& what)
+      : plan_(plan), what_(what), maker_(plan.whole_row()) {}
 
   net::result<bool> row(const std::vector<column>& columns, const row_fields& fields) override {
     auto at = maker_.append(columns, fields, bytes_);
@@ -52,13 +52,11 @@ class looked_up final : public row_sink {
 
  private:
   // Whether any part of the stream shows the row: a row that left one scope may still be the client's by
-  // another; not by one whose scan is still to come, which sends it then: until then its entries are passed
-  // over. Bytewise, with the texts that the triggers make.
+  // another. Bytewise, with the texts that the triggers make.
   [[nodiscard]] bool in_stream() {
     const resource& of = plan_.of();
-    for (std::uint32_t i = 0; i < what_.parts.size(); ++i) {
-      const stream_part& part = what_.parts[i];
-      if (part.of != &of || not_begun(at_, i)) continue;
+    for (const stream_part& part : what_.parts) {
+      if (part.of != &of) continue;
       if (part.scope.empty()) return true;
       const std::size_t colon = part.scope.find(':');
       const scope_rule* rule = of.find_scope(std::string_view(part.scope).substr(0, colon));
@@ -73,7 +71,6 @@ class looked_up final : public row_sink {
 
   const table_plan& plan_;
   const stream& what_;
-  const cursor& at_;
   row_maker maker_;
   std::string bytes_;
   std::string scope_;
@@ -263,7 +260,7 @@ net::task<net::result<bool>> page_reading::look_up(std::size_t first, std::size_
     const found_entry& entry = begun_.entries[i];
     const resource* of = what_.parts[entry.part].of;
     looked_up*& table = of_resource[of];
-    if (table == nullptr) table = &tables.emplace_back(plans_.of(*of), what_, page_.next);
+    if (table == nullptr) table = &tables.emplace_back(plans_.of(*of), what_);
     // A key text that is none (a trigger met a value that does not fit the declaration) was never sent as a
     // row either.
     if (auto key = table->plan().split(entry.key, arena))
@@ -414,9 +411,10 @@ net::task<net::result<void>> page_reading::run(const std::vector<resource_row>& 
   if (auto done = co_await std::move(following); !done) co_return done;
   auto scanning = scan();
   if (auto done = co_await std::move(scanning); !done) co_return done;
-  // What is not on the page counts as well where it scanned, or ended before the clock: a client may keep
-  // rows of a page whose cursor it never got, and this cursor is its next.
-  const bool whole = from && !from->scanning && page_.next.seq == begun_.seq;
+  // What is not on the page counts as well where it scanned, or ended before the clock, or is the first of a
+  // client that comes back: it may keep rows of a page whose cursor it never got, and this cursor is its
+  // next.
+  const bool whole = from && !from->scanning && page_.next.seq == begun_.seq && !limits_.resumes;
   auto comparing = beyond_clock(!whole);
   const net::result<bool> beyond = co_await std::move(comparing);
   if (!beyond) co_return beyond.error();

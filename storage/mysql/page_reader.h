@@ -2,7 +2,7 @@
 // with a first sync.
 //
 // The rules of entries and of first syncs are feed.h's and those of its namesake on SQLite: position first,
-// then data; changes of parts whose scan has not begun are left out. Few flights: what opens the snapshot,
+// then data; changes of all parts, also of those whose scan is still to come. Few flights: what opens the snapshot,
 // checks the cursor and reads the entries is sent together, then the rows, where there are changes without a
 // number those of the stream's resources, then COMMIT. Use it with a
 // connection that nobody shares. Thread: the core of the connection. Bound: the page's limits; kEntriesMax

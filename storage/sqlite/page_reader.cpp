@@ -54,7 +54,6 @@ class page_reading {
   [[nodiscard]] static bool leave_out(const net::error& why);
   // True when the row that was just appended does not fit any more; it is taken back.
   bool too_much(std::size_t bytes_before);
-  [[nodiscard]] bool not_begun(std::uint32_t part) const;
   [[nodiscard]] bool has_room() const { return page_.changes.size() < limits_.rows_max && !full_; }
   bool note(const resource& of, std::string_view key);  // false: the page has it already
 
@@ -132,12 +131,6 @@ net::result<bool> page_reading::start(const std::optional<cursor>& from) {
   return true;
 }
 
-bool page_reading::not_begun(std::uint32_t part) const {
-  const auto& scanning = page_.next.scanning;
-  if (!scanning) return false;
-  return part > scanning->part || (part == scanning->part && !scanning->begun);
-}
-
 net::result<void> page_reading::collect_scoped(std::uint32_t part, std::uint32_t wanted) {
   auto s = db_.cached(
       "SELECT seq, key FROM syncline_feed WHERE resource=?1 AND scope=?2 AND seq>?3 AND seq<=?4 ORDER BY seq "
@@ -179,7 +172,7 @@ net::result<void> page_reading::collect_whole(std::uint32_t wanted) {
     const std::int64_t id = rows->integer(1);
     for (std::uint32_t i = 0; i < parts_.size(); ++i) {
       const open_part& part = parts_[i];
-      if (part.scoped || part.resource_id != id || not_begun(i)) continue;
+      if (part.scoped || part.resource_id != id) continue;
       if (!is_primary_scope(*part.what->of, rows->text(2))) continue;
       entries_.push_back({last, i, std::string(rows->text(3))});
       ++taken;
@@ -198,7 +191,6 @@ net::result<void> page_reading::follow_feed() {
   complete_upto_ = clock_.seq;
   bool whole = false;
   for (std::uint32_t i = 0; i < parts_.size(); ++i) {
-    if (not_begun(i)) continue;
     if (!parts_[i].scoped) {
       whole = true;
       continue;
@@ -278,11 +270,9 @@ net::result<bool> page_reading::look_up(const found_entry& entry) {
   if (key) {
     auto found = find_row(own, *key, made);
     if (!found) return found.error();
-    // A row that left this scope may still be the client's by another part of the stream; not by one whose
-    // scan is still to come, which sends it then: until then its entries are passed over.
-    for (std::uint32_t i = 0; i < parts_.size(); ++i) {
-      const open_part& other = parts_[i];
-      if (*found || &other == &own || other.what->of != &of || not_begun(i)) continue;
+    // A row that left this scope may still be the client's by another part of the stream.
+    for (const open_part& other : parts_) {
+      if (*found || &other == &own || other.what->of != &of) continue;
       found = find_row(other, *key, made);
       if (!found) return found.error();
     }

@@ -173,12 +173,14 @@ std::vector<interest> interests() {
 }
 
 // A cut connection. A client that keeps rows only with their cursor drops what came after it; one that keeps
-// them at once is right as well, except where the database was restored to a time before them.
+// them at once is right as well, except where it has no cursor yet or the database was restored to a time
+// before them.
 class cut_lines {
  public:
   cut_lines(const world& w, std::uint64_t seed) : of_(w), careful_(seed % 2 == 0), seen_(w.restores) {}
   void drop_from(synced_copy& copy) {
-    if (const int now = of_.restores; careful_ || std::exchange(seen_, now) != now) copy.drop_unconfirmed();
+    const int now = of_.restores;
+    if (std::exchange(seen_, now) != now || careful_ || !copy.cursor()) copy.drop_unconfirmed();
   }
 
  private:

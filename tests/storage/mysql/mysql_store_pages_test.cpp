@@ -196,6 +196,24 @@ TEST_F(MysqlStorePages, ACursorOfHalfTheChangesCountsWhatWaitsBehindThem) {
   EXPECT_EQ(half->next.newest(), store_->watermark() + 1);
 }
 
+// The same where nothing of what waits is on its first page.
+TEST_F(MysqlStorePages, TheFirstPageOfAClientThatComesBackCountsWhatWaits) {
+  options_.feed_poll_ms = 60'000;
+  open_store();
+  create_users(1, 3);
+  const auto all = stream_of({{&users(), ""}});
+  std::optional<cursor> at;
+  ASSERT_EQ(follow(all, at).size(), 3U);
+  sql("UPDATE users SET name='foreign' WHERE id=2");
+  page_limits limits;
+  limits.resumes = true;
+  const auto first = page(all, at, limits), later = page(all, at);
+  ASSERT_TRUE(first.has_value() && later.has_value());
+  EXPECT_TRUE(first->changes.empty());
+  EXPECT_EQ(first->next.newest(), store_->watermark() + 1);
+  EXPECT_EQ(later->next.newest(), store_->watermark());
+}
+
 // A store that stops numbers what waits: else a client would start over at each deployment.
 TEST_F(MysqlStorePages, ACursorAboveTheClockIsGoodAfterAPlannedRestart) {
   options_.feed_poll_ms = 60'000;
