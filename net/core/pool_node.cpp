@@ -3,7 +3,15 @@
 #include <cassert>
 #include <utility>
 
+#include "perf/log.h"
+
 namespace syncline::net {
+
+namespace {
+
+constexpr std::size_t kReasonBytesMax = 400;  // of a server's own words, in the log
+
+}  // namespace
 
 pool_node::pool_node(pool_options options, unsigned cores, std::uint64_t seed)
     : options_(std::move(options)),
@@ -272,17 +280,32 @@ void pool_node::connected(unsigned id) {
   {
     const std::lock_guard lock(mutex_);
     breaker_.succeeded();
+    logged_ = false;
     down_.store(false, std::memory_order_relaxed);
     connect_ended(id, wake);
   }
   wake_all(wake);
 }
 
-void pool_node::connect_failed(unsigned id, steady_time now, bool probe) {
+// An outage is told once, and again when its reason changes; those that come and go, once an interval.
+bool pool_node::is_news(std::string_view why, steady_time now) noexcept {
+  if (logged_ && why == logged_why_) return false;
+  if (now - logged_at_ < std::chrono::milliseconds(options_.report_interval_ms)) return false;
+  logged_ = true;
+  logged_why_ = why;
+  logged_at_ = now;
+  return true;
+}
+
+void pool_node::connect_failed(unsigned id, steady_time now, bool probe, const error& why) {
   wake_list wake;
+  bool news = false;
+  std::uint32_t open = 0;
   {
     const std::lock_guard lock(mutex_);
     breaker_.failed(now, probe);
+    why_ = why.what;
+    news = is_news(why_, now);
     down_.store(true, std::memory_order_relaxed);
     connect_ended(id, wake);
     permit_came_back(id, wake);
@@ -290,8 +313,14 @@ void pool_node::connect_failed(unsigned id, steady_time now, bool probe) {
     for (place& each : cores_) {
       if (each.wants_permit && each.waker != nullptr) wake.push_back(each.waker);
     }
+    open = held_ - connecting_;
   }
   wake_all(wake);
+  if (!news) return;
+  perf::log_warn("a connect was refused", {{"pool", options_.name},
+                                           {"code", to_string(why.code)},
+                                           {"why", why.text().substr(0, kReasonBytesMax)},
+                                           {"open", open}});
 }
 
 void pool_node::connect_given_up(unsigned id, bool probe) {
@@ -333,9 +362,9 @@ void pool_node::wants_nothing(unsigned id) {
   wake_all(wake);
 }
 
-steady_time pool_node::retry_at() const {
+pool_node::outage pool_node::last_outage() const {
   const std::lock_guard lock(mutex_);
-  return breaker_.retry_at();
+  return {breaker_.retry_at(), why_};
 }
 
 pool_node::numbers pool_node::count() const {

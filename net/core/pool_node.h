@@ -20,8 +20,10 @@
 
 #include <atomic>
 #include <mutex>
+#include <string_view>
 #include <vector>
 
+#include "net/core/error.h"
 #include "net/core/pool_breaker.h"
 #include "net/core/pool_classes.h"
 #include "net/core/pool_options.h"
@@ -74,7 +76,8 @@ class pool_node {
   // `wants`: somebody waits for it, so note it and wake us.
   [[nodiscard]] opening_answer begin_connect(unsigned id, steady_time now, bool wants);
   void connected(unsigned id);
-  void connect_failed(unsigned id, steady_time now, bool probe);
+  // `why` is kept for those who are refused meanwhile, and logged when it is news.
+  void connect_failed(unsigned id, steady_time now, bool probe, const error& why);
   void connect_given_up(unsigned id, bool probe);
   void give_back(unsigned id);  // a connection was closed
   void wants_nothing(unsigned id);
@@ -88,7 +91,11 @@ class pool_node {
 
   // The circuit.
   [[nodiscard]] bool down() const noexcept { return down_.load(std::memory_order_relaxed); }
-  [[nodiscard]] steady_time retry_at() const;
+  struct outage {
+    steady_time retry_at{};
+    std::string_view why;  // the literal of the last connect's error: it names no account and no host
+  };
+  [[nodiscard]] outage last_outage() const;
 
   struct numbers {
     std::uint32_t held = 0;
@@ -130,6 +137,7 @@ class pool_node {
   void claim(place& core, work_class work, bool value) noexcept;
   void set_owes(place& core, std::uint32_t value) noexcept;
   [[nodiscard]] std::uint32_t unpromised() const noexcept;
+  [[nodiscard]] bool is_news(std::string_view why, steady_time now) noexcept;
   static void wake_all(const wake_list& wake) noexcept;
 
   const pool_options options_;
@@ -145,6 +153,10 @@ class pool_node {
   std::uint32_t connecting_ = 0;
   std::uint64_t next_ticket_ = 1;
   std::uint64_t moved_ = 0;
+  std::string_view why_;  // the last connect failed
+  bool logged_ = false;   // this outage
+  std::string_view logged_why_;
+  steady_time logged_at_{};
 };
 
 }  // namespace syncline::net

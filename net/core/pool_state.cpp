@@ -108,7 +108,9 @@ pool_state::verdict pool_state::refuse(pool_waiter& waiter, refusal why, steady_
     case refusal::down: {
       waiter.reason = errc::down;
       waiter.what = "the server cannot be reached";
-      const auto until = std::chrono::duration_cast<milliseconds>(node_.retry_at() - now);
+      const pool_node::outage outage = node_.last_outage();
+      waiter.why = outage.why;
+      const auto until = std::chrono::duration_cast<milliseconds>(outage.retry_at - now);
       waiter.retry_after_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(until.count(), 0)) +
                               static_cast<std::uint32_t>(kTick.count());
       return verdict::refused;
@@ -363,7 +365,7 @@ void pool_state::opened(pool_slot& slot, std::unique_ptr<pooled> connection, ste
   settle(now);
 }
 
-void pool_state::open_failed(pool_slot& slot, steady_time now) {
+void pool_state::open_failed(pool_slot& slot, const error& why, steady_time now) {
   assert(slot.is == condition::connecting);
   meter_.connect_ended(false);
   const bool probe = slot.probe;
@@ -371,7 +373,7 @@ void pool_state::open_failed(pool_slot& slot, steady_time now) {
   if (stopping_) {
     node_.connect_given_up(id_, probe);
   } else {
-    node_.connect_failed(id_, now, probe);
+    node_.connect_failed(id_, now, probe, why);
     if (open() == 0) refuse_all(refusal::down, now);
   }
   settle(now);

@@ -59,7 +59,7 @@ class pool_state {
   void release(pool_slot& slot, steady_time since, bool broken, steady_time now);
 
   void opened(pool_slot& slot, std::unique_ptr<pooled> connection, steady_time now);
-  void open_failed(pool_slot& slot, steady_time now);
+  void open_failed(pool_slot& slot, const error& why, steady_time now);
   void tended(pool_slot& slot, bool fit, steady_time now);
   void closed(pool_slot& slot, steady_time now);
   // What was asked for will never be answered: its task was destroyed with its core.

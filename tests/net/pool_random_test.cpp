@@ -111,7 +111,7 @@ struct model {
     if (!core.opening.empty()) {
       pool_slot* slot = take(core.opening);
       if (fails) {
-        core.state.open_failed(*slot, pool.now);
+        core.state.open_failed(*slot, error(errc::down, "nobody is there"), pool.now);
       } else {
         core.state.opened(*slot, std::make_unique<testing::hand_connection>(), pool.now);
       }
