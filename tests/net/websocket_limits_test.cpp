@@ -3,6 +3,10 @@
 
 #include <algorithm>
 #include <thread>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
 
 #include "tests/net/websocket_server.h"
 
@@ -117,6 +121,23 @@ TEST_P(WebsocketLimits, WithRoomToReadOfPingsTheLatestIsAnsweredAfterAJam) {
 }
 
 TEST_P(WebsocketLimits, APeerThatTakesNothingIsDropped) {
+// DEFLATE makes up to a thousand bytes of one, and the others on the core wait meanwhile.
+TEST_P(WebsocketLimits, OfAPeerThatCompressesLittleIsReadInOneTurn) {
+  websocket_server s(quick_options(), quick_session_options(), 1);
+  client c = s.open("/listen", true);
+  const std::shared_ptr<test_socket> end = s.newest();
+  std::string text;
+  std::mt19937 random(1);
+  while (text.size() < 512) text += static_cast<char>('a' + random() % 26);
+  const std::string message = c.compressed(text);
+  std::string all;
+  while (all.size() < (1U << 20U)) all += frame({.op = opcode::text, .compressed = true}, message);
+  const int count = static_cast<int>(all.size() / frame({.op = opcode::text}, message).size());
+  ASSERT_TRUE(c.socket().send(all));
+  ASSERT_TRUE(eventually([&] { return end->messages == count; }));
+  EXPECT_LE(static_cast<std::size_t>(end->most_in_a_turn) * message.size(), 20'000U);
+}
+
   session_options options = quick_session_options();
   options.send_queue_bytes_max = 64 << 20;
   options.write_timeout_ms = 100;
