@@ -227,6 +227,7 @@ void session::close_now() noexcept {
   phase_ = phase::closed;
   timer_.disarm();
   drop_output();
+  host()->on().poll().remove(socket_.descriptor());
   socket_.close();
   shared_->counts().open.add(-1);
   host()->bury(*this);
