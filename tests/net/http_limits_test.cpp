@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <chrono>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -302,6 +304,32 @@ TEST(HttpLimitsOverTcp, AcceptingResumesAfterDescriptorsRanOut) {
   EXPECT_TRUE(paused);
   EXPECT_TRUE(eventually([&] { return s.serves.connections() == 3; }));
   ::close(client);
+}
+
+// The kernel has accepted them, so they may have sent what they want: a reset would lose it.
+TEST(HttpLimitsOverTcp, WhoWaitsToBeAcceptedWhenADrainBeginsIsAnswered) {
+  scripted_server s(quick_options(), 1);
+  std::promise<void> go;
+  s.group.at(0).post([held = go.get_future().share()] { held.wait(); });
+  std::vector<raw_client> waiting;
+  for (int i = 0; i < 200; ++i) {
+    waiting.push_back(s.connect());
+    if (i % 2 == 0) {
+      EXPECT_TRUE(waiting.back().send(get("/fast")));
+    }
+  }
+  std::future<bool> ended = std::async(std::launch::async, [&] { return s.serves.drain(20'000); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // so that the core hears of both at once
+  go.set_value();
+  int answered = 0, in_order = 0;
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    if (i % 2 == 0) answered += waiting[i].receive_response().status == 200 ? 1 : 0;
+    waiting[i].shut_down_writing();
+    in_order += waiting[i].closed_in_order() ? 1 : 0;
+  }
+  EXPECT_EQ(answered, 100);
+  EXPECT_EQ(in_order, 200);
+  EXPECT_TRUE(ended.get());
 }
 
 }  // namespace
