@@ -85,6 +85,7 @@ core_part::core_part(core& on, std::shared_ptr<server_shared> server, std::size_
           [](void* owner) noexcept {
             auto& self = *static_cast<core_part*>(owner);
             self.refresh();
+            self.paused_ = false;
             self.accept_some(kAcceptsPerTurn);
           },
           this) {
@@ -193,7 +194,8 @@ void core_part::give_back(std::unique_ptr<workspace> unused) noexcept {
 }
 
 void core_part::on_events(std::uint32_t) noexcept {
-  if (accepting_) accept_some(kAcceptsPerTurn);
+  // Each connection that comes while descriptors are out is an edge; the pause ends by its timer.
+  if (accepting_ && !paused_) accept_some(kAcceptsPerTurn);
 }
 
 void core_part::accept_some(unsigned at_most) noexcept {
@@ -260,6 +262,7 @@ bool core_part::send_to(std::size_t index, int descriptor, std::string_view peer
 }
 
 void core_part::pause_accepting() noexcept {
+  paused_ = true;
   server_->counts.accept_pauses.add();
   perf::log_warn("accepting pauses", {{"errno", errno}, {"pause_ms", bounds().accept_pause_ms}});
   on_.timers().arm(accept_pause_, now_ + std::chrono::milliseconds(bounds().accept_pause_ms));

@@ -146,6 +146,7 @@ class core_part final : public std::enable_shared_from_this<core_part>,
   std::array<char, 13> next_id_;  // short enough for a string to hold without allocating
   unsigned handshakes_ = 0;       // steps since the turn began
   bool accepting_ = true;
+  bool paused_ = false;  // descriptors ran out; until the timer
 };
 
 }  // namespace syncline::net::http
