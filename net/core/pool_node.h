@@ -6,6 +6,11 @@
 // connection is closed, since a socket belongs to its core. With fewer connections than cores, cores without
 // any take turns (permit_quantum_ms).
 //
+// A server may take fewer connections than the pool may open (its own max_connections, a limit of the
+// account, other clients). When it says so while some are open, that is no outage: what is held then counts
+// as all there are, so cores that have none are lent one as above. One more is tried after each backoff, when
+// no other connect is on its way.
+//
 // Thread: any; one lock, held for a few words, taken twice per lease. Bound: a few words per core. Failure:
 // none; a call says no, notes what the core wants, and wakes it when that may have come true. Lifetime: it
 // outlives the pools.
@@ -27,6 +32,7 @@
 #include "net/core/pool_breaker.h"
 #include "net/core/pool_classes.h"
 #include "net/core/pool_options.h"
+#include "net/core/pool_slot.h"
 
 namespace syncline::net {
 
@@ -71,14 +77,14 @@ class pool_node {
   enum class opening : std::uint8_t { granted, no_permit, too_many_connects, down };
   struct opening_answer {
     opening is = opening::granted;
-    bool probe = false;  // hand it back with the outcome
+    connect_role role = connect_role::plain;  // hand it back with the outcome
   };
   // `wants`: somebody waits for it, so note it and wake us.
   [[nodiscard]] opening_answer begin_connect(unsigned id, steady_time now, bool wants);
-  void connected(unsigned id);
+  void connected(unsigned id, steady_time now, connect_role role);
   // `why` is kept for those who are refused meanwhile, and logged when it is news.
-  void connect_failed(unsigned id, steady_time now, bool probe, const error& why);
-  void connect_given_up(unsigned id, bool probe);
+  void connect_failed(unsigned id, steady_time now, connect_role role, const error& why);
+  void connect_given_up(unsigned id, connect_role role);
   void give_back(unsigned id);  // a connection was closed
   void wants_nothing(unsigned id);
   // So many permits of ours other cores wait for: the next connections that are free close.
@@ -133,9 +139,11 @@ class pool_node {
   void permit_came_back(unsigned from, wake_list& wake);
   void promise_to_next(wake_list& wake);
   void connect_ended(unsigned id, wake_list& wake);
+  void note_admitted(steady_time now, connect_role role, wake_list& wake);
   [[nodiscard]] bool owed_to_another(unsigned id, work_class work) const noexcept;
   void claim(place& core, work_class work, bool value) noexcept;
   void set_owes(place& core, std::uint32_t value) noexcept;
+  [[nodiscard]] std::uint32_t usable() const noexcept;
   [[nodiscard]] std::uint32_t unpromised() const noexcept;
   [[nodiscard]] bool is_news(std::string_view why, steady_time now) noexcept;
   static void wake_all(const wake_list& wake) noexcept;
@@ -146,6 +154,8 @@ class pool_node {
   std::vector<place> cores_;
   pool_classes classes_;
   pool_breaker breaker_;
+  pool_breaker crowd_;          // open: the server takes no more than
+  std::uint32_t admitted_ = 0;  // so many
   std::atomic<bool> down_{false};
   std::atomic<std::uint32_t> claims_{0};  // of all cores and classes
   std::uint32_t held_ = 0;

@@ -99,7 +99,7 @@ class pool_state {
   void serve(steady_time now);
   void grow(steady_time now);
   void settle(steady_time now);
-  void start_connect(bool probe, steady_time now);
+  void start_connect(connect_role role, steady_time now);
   void change(pool_slot& slot, pool_slot::condition to, steady_time now) noexcept;
   void end_use(work_class work);
   void make_free(pool_slot& slot, steady_time now);
