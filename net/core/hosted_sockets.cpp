@@ -29,6 +29,7 @@ void hosted_sockets::adopt(std::unique_ptr<hosted_socket> next, transport socket
   ++size_;
   if (!on_.poll().change(s.socket_.descriptor(), s)) {
     perf::log_error("an upgraded socket could not be watched", {{"errno", errno}});
+    on_.poll().remove(s.socket_.descriptor());  // it was the connection's
     s.socket_.close();
     return bury(s);
   }

@@ -66,6 +66,7 @@ struct connection_pool::waiting : pool_waiter {
   }
   [[nodiscard]] error failure() const {
     error out(reason, what, owner.node_.options().name);
+    if (!why.empty()) out.detail.append(": ").append(why);
     out.retry_after_ms = retry_after_ms;
     return out;
   }
@@ -204,10 +205,12 @@ task<void> connection_pool::run_open(std::unique_ptr<job> running) {
     note_uncaught(*self.core_, "pool connect");
   }
   pool_slot& slot = running->finish();
-  if (made.has_value() && *made != nullptr) {
-    self.state_.opened(slot, std::move(*made), self.moment());
+  if (made.has_error()) {
+    self.state_.open_failed(slot, made.error(), self.moment());
+  } else if (*made == nullptr) {
+    self.state_.open_failed(slot, error(errc::internal, "the connect made nothing"), self.moment());
   } else {
-    self.state_.open_failed(slot, self.moment());
+    self.state_.opened(slot, std::move(*made), self.moment());
   }
 }
 

@@ -1,16 +1,27 @@
 #include "net/core/pool_node.h"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
+#include "perf/log.h"
+
 namespace syncline::net {
+
+namespace {
+
+constexpr std::size_t kReasonBytesMax = 400;  // of a server's own words, in the log
+
+}  // namespace
 
 pool_node::pool_node(pool_options options, unsigned cores, std::uint64_t seed)
     : options_(std::move(options)),
       cores_(cores),
       classes_(options_.connections_max, options_.reserved_percent),
       breaker_(std::chrono::milliseconds(options_.backoff_first_ms),
-               std::chrono::milliseconds(options_.backoff_max_ms), seed) {
+               std::chrono::milliseconds(options_.backoff_max_ms), seed),
+      crowd_(std::chrono::milliseconds(options_.backoff_first_ms),
+             std::chrono::milliseconds(options_.backoff_max_ms), seed + 1) {
   assert(cores > 0 && options_.connections_max > 0 && options_.connects_max > 0);
   for (std::size_t i = 0; i < kWorkClasses; ++i) most_[i] = classes_.most(static_cast<work_class>(i));
   // Where there is not one for each core nobody owns any: they go by turns.
@@ -105,8 +116,13 @@ void pool_node::pass_on() {
   wake_all(wake);
 }
 
+// The permits there are, as far as the server lets us use them.
+std::uint32_t pool_node::usable() const noexcept {
+  return crowd_.open() ? admitted_ : options_.connections_max;
+}
+
 std::uint32_t pool_node::unpromised() const noexcept {
-  return options_.connections_max - held_ - promised_;
+  return usable() - std::min(usable(), held_ + promised_);
 }
 
 void pool_node::set_owes(place& core, std::uint32_t value) noexcept {
@@ -129,7 +145,12 @@ pool_node::opening_answer pool_node::begin_connect(unsigned id, steady_time now,
       answer.is = opening::too_many_connects;
       return answer;
     }
-    if (mine.promised == 0 && unpromised() == 0) {
+    const bool has_permit = mine.promised > 0 || unpromised() > 0;
+    // While one moves from core to core the server has room for it, which is not room for more.
+    const bool at_rest = promised_ == 0 && connecting_ == 0 && held_ < options_.connections_max;
+    const bool beyond =
+        !has_permit && wants && at_rest && crowd_.open() && crowd_.allows(now) && !breaker_.open();
+    if (!has_permit && !beyond) {
       answer.is = opening::no_permit;
       if (wants) ask_for_permit(id, now, wake);
     } else {
@@ -141,7 +162,8 @@ pool_node::opening_answer pool_node::begin_connect(unsigned id, steady_time now,
       ++mine.connecting;
       ++held_;
       ++connecting_;
-      answer.probe = breaker_.begins();
+      if (breaker_.begins()) answer.role = connect_role::probe;
+      if (beyond && crowd_.begins()) answer.role = connect_role::beyond;
     }
   }
   wake_all(wake);
@@ -267,38 +289,85 @@ void pool_node::connect_ended(unsigned id, wake_list& wake) {
   }
 }
 
-void pool_node::connected(unsigned id) {
+// One more was taken, or took the place of one that moves; then those that are on their way show which. What
+// is open is what the server takes. There may be room for one more and not for two, so it goes step by step.
+void pool_node::note_admitted(steady_time now, connect_role role, wake_list& wake) {
+  if (role == connect_role::beyond) crowd_.failed(now, true);
+  if (held_ - connecting_ <= admitted_) return;
+  admitted_ = held_ - connecting_;
+  crowd_.succeeded();
+  if (admitted_ < options_.connections_max) {
+    crowd_.failed(now, false);
+  } else {
+    logged_ = false;
+  }
+  promise_to_next(wake);
+}
+
+void pool_node::connected(unsigned id, steady_time now, connect_role role) {
   wake_list wake;
   {
     const std::lock_guard lock(mutex_);
+    if (breaker_.open()) logged_ = false;
     breaker_.succeeded();
     down_.store(false, std::memory_order_relaxed);
     connect_ended(id, wake);
+    if (crowd_.open()) note_admitted(now, role, wake);
   }
   wake_all(wake);
 }
 
-void pool_node::connect_failed(unsigned id, steady_time now, bool probe) {
+// An outage is told once, and again when its reason changes; those that come and go, once an interval.
+bool pool_node::is_news(std::string_view why, steady_time now) noexcept {
+  if (logged_ && why == logged_why_) return false;
+  if (now - logged_at_ < std::chrono::milliseconds(options_.report_interval_ms)) return false;
+  logged_ = true;
+  logged_why_ = why;
+  logged_at_ = now;
+  return true;
+}
+
+void pool_node::connect_failed(unsigned id, steady_time now, connect_role role, const error& why) {
   wake_list wake;
+  bool news = false;
+  std::uint32_t open = 0;
   {
     const std::lock_guard lock(mutex_);
-    breaker_.failed(now, probe);
-    down_.store(true, std::memory_order_relaxed);
+    // Full it is only while others are open; else nobody has anything to lend.
+    const bool full = why.code == errc::overloaded && held_ > connecting_;
+    if (full) {
+      crowd_.failed(now, role == connect_role::beyond);
+      admitted_ = held_ - 1;
+      breaker_.succeeded();  // it answers
+    } else {
+      crowd_.gave_up(role == connect_role::beyond);
+      breaker_.failed(now, role == connect_role::probe);
+    }
+    why_ = why.what;
+    news = is_news(why_, now);
+    down_.store(!full, std::memory_order_relaxed);
     connect_ended(id, wake);
     permit_came_back(id, wake);
     // Whoever waits for a permit to connect with learns that the server is down.
     for (place& each : cores_) {
-      if (each.wants_permit && each.waker != nullptr) wake.push_back(each.waker);
+      if (!full && each.wants_permit && each.waker != nullptr) wake.push_back(each.waker);
     }
+    open = held_ - connecting_;
   }
   wake_all(wake);
+  if (!news) return;
+  perf::log_warn("a connect was refused", {{"pool", options_.name},
+                                           {"code", to_string(why.code)},
+                                           {"why", why.text().substr(0, kReasonBytesMax)},
+                                           {"open", open}});
 }
 
-void pool_node::connect_given_up(unsigned id, bool probe) {
+void pool_node::connect_given_up(unsigned id, connect_role role) {
   wake_list wake;
   {
     const std::lock_guard lock(mutex_);
-    breaker_.gave_up(probe);
+    breaker_.gave_up(role == connect_role::probe);
+    crowd_.gave_up(role == connect_role::beyond);
     connect_ended(id, wake);
     permit_came_back(id, wake);
   }
@@ -333,9 +402,9 @@ void pool_node::wants_nothing(unsigned id) {
   wake_all(wake);
 }
 
-steady_time pool_node::retry_at() const {
+pool_node::outage pool_node::last_outage() const {
   const std::lock_guard lock(mutex_);
-  return breaker_.retry_at();
+  return {breaker_.retry_at(), why_};
 }
 
 pool_node::numbers pool_node::count() const {

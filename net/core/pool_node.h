@@ -6,6 +6,11 @@
 // connection is closed, since a socket belongs to its core. With fewer connections than cores, cores without
 // any take turns (permit_quantum_ms).
 //
+// A server may take fewer connections than the pool may open (its own max_connections, a limit of the
+// account, other clients). When it says so while some are open, that is no outage: what is held then counts
+// as all there are, so cores that have none are lent one as above. One more is tried after each backoff, when
+// no other connect is on its way.
+//
 // Thread: any; one lock, held for a few words, taken twice per lease. Bound: a few words per core. Failure:
 // none; a call says no, notes what the core wants, and wakes it when that may have come true. Lifetime: it
 // outlives the pools.
@@ -20,11 +25,14 @@
 
 #include <atomic>
 #include <mutex>
+#include <string_view>
 #include <vector>
 
+#include "net/core/error.h"
 #include "net/core/pool_breaker.h"
 #include "net/core/pool_classes.h"
 #include "net/core/pool_options.h"
+#include "net/core/pool_slot.h"
 
 namespace syncline::net {
 
@@ -69,13 +77,14 @@ class pool_node {
   enum class opening : std::uint8_t { granted, no_permit, too_many_connects, down };
   struct opening_answer {
     opening is = opening::granted;
-    bool probe = false;  // hand it back with the outcome
+    connect_role role = connect_role::plain;  // hand it back with the outcome
   };
   // `wants`: somebody waits for it, so note it and wake us.
   [[nodiscard]] opening_answer begin_connect(unsigned id, steady_time now, bool wants);
-  void connected(unsigned id);
-  void connect_failed(unsigned id, steady_time now, bool probe);
-  void connect_given_up(unsigned id, bool probe);
+  void connected(unsigned id, steady_time now, connect_role role);
+  // `why` is kept for those who are refused meanwhile, and logged when it is news.
+  void connect_failed(unsigned id, steady_time now, connect_role role, const error& why);
+  void connect_given_up(unsigned id, connect_role role);
   void give_back(unsigned id);  // a connection was closed
   void wants_nothing(unsigned id);
   // So many permits of ours other cores wait for: the next connections that are free close.
@@ -88,7 +97,11 @@ class pool_node {
 
   // The circuit.
   [[nodiscard]] bool down() const noexcept { return down_.load(std::memory_order_relaxed); }
-  [[nodiscard]] steady_time retry_at() const;
+  struct outage {
+    steady_time retry_at{};
+    std::string_view why;  // the literal of the last connect's error: it names no account and no host
+  };
+  [[nodiscard]] outage last_outage() const;
 
   struct numbers {
     std::uint32_t held = 0;
@@ -126,10 +139,13 @@ class pool_node {
   void permit_came_back(unsigned from, wake_list& wake);
   void promise_to_next(wake_list& wake);
   void connect_ended(unsigned id, wake_list& wake);
+  void note_admitted(steady_time now, connect_role role, wake_list& wake);
   [[nodiscard]] bool owed_to_another(unsigned id, work_class work) const noexcept;
   void claim(place& core, work_class work, bool value) noexcept;
   void set_owes(place& core, std::uint32_t value) noexcept;
+  [[nodiscard]] std::uint32_t usable() const noexcept;
   [[nodiscard]] std::uint32_t unpromised() const noexcept;
+  [[nodiscard]] bool is_news(std::string_view why, steady_time now) noexcept;
   static void wake_all(const wake_list& wake) noexcept;
 
   const pool_options options_;
@@ -138,6 +154,8 @@ class pool_node {
   std::vector<place> cores_;
   pool_classes classes_;
   pool_breaker breaker_;
+  pool_breaker crowd_;          // open: the server takes no more than
+  std::uint32_t admitted_ = 0;  // so many
   std::atomic<bool> down_{false};
   std::atomic<std::uint32_t> claims_{0};  // of all cores and classes
   std::uint32_t held_ = 0;
@@ -145,6 +163,10 @@ class pool_node {
   std::uint32_t connecting_ = 0;
   std::uint64_t next_ticket_ = 1;
   std::uint64_t moved_ = 0;
+  std::string_view why_;  // the last connect failed
+  bool logged_ = false;   // this outage
+  std::string_view logged_why_;
+  steady_time logged_at_{};
 };
 
 }  // namespace syncline::net

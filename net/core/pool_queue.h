@@ -37,6 +37,7 @@ struct pool_waiter {
   bool refused = false;
   errc reason = errc::overloaded;
   std::string_view what;
+  std::string_view why;  // a literal: of a server that is down, what it said to the last connect
   std::uint32_t retry_after_ms = 0;
 
   // Of the queue.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
@@ -22,12 +23,19 @@ class pooled {
   [[nodiscard]] virtual bool needs_reset() const noexcept { return false; }
 };
 
+// Which connect it is; the node learns of it with the outcome.
+enum class connect_role : std::uint8_t {
+  plain,
+  probe,   // the one that is tried while the circuit is open
+  beyond,  // one more than the server took before
+};
+
 struct pool_slot {
   enum class condition : std::uint8_t { connecting, idle, busy, resetting, validating, closing };
 
   std::unique_ptr<pooled> connection;
   condition is = condition::connecting;
-  bool probe = false;
+  connect_role role = connect_role::plain;
   bool shared = false;
   bool broken = false;
   std::uint32_t uses = 0;

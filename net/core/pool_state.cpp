@@ -108,7 +108,9 @@ pool_state::verdict pool_state::refuse(pool_waiter& waiter, refusal why, steady_
     case refusal::down: {
       waiter.reason = errc::down;
       waiter.what = "the server cannot be reached";
-      const auto until = std::chrono::duration_cast<milliseconds>(node_.retry_at() - now);
+      const pool_node::outage outage = node_.last_outage();
+      waiter.why = outage.why;
+      const auto until = std::chrono::duration_cast<milliseconds>(outage.retry_at - now);
       waiter.retry_after_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(until.count(), 0)) +
                               static_cast<std::uint32_t>(kTick.count());
       return verdict::refused;
@@ -302,11 +304,11 @@ void pool_state::remove(pool_slot& slot) noexcept {
   slots_.pop_back();
 }
 
-void pool_state::start_connect(bool probe, steady_time now) {
+void pool_state::start_connect(connect_role role, steady_time now) {
   slots_.push_back(std::make_unique<pool_slot>());
   pool_slot& slot = *slots_.back();
   slot.index = slots_.size() - 1;
-  slot.probe = probe;
+  slot.role = role;
   slot.changed = now;
   ++counts_[static_cast<std::size_t>(condition::connecting)];
   hands_.open(slot);
@@ -341,7 +343,7 @@ void pool_state::grow(steady_time now) {
         refuse_all(refusal::down, now);
       return;
     }
-    start_connect(answer.probe, now);
+    start_connect(answer.role, now);
   }
 }
 
@@ -350,7 +352,7 @@ void pool_state::opened(pool_slot& slot, std::unique_ptr<pooled> connection, ste
   meter_.connect_ended(true);
   const auto took = std::chrono::duration_cast<microseconds>(now - slot.changed);
   connect_takes_ = std::exchange(connect_known_, true) ? connect_takes_ + (took - connect_takes_) / 4 : took;
-  node_.connected(id_);
+  node_.connected(id_, now, slot.role);
   slot.connection = std::move(connection);
   // Spread, so that connections opened together do not all end together.
   random_ = random_ * 6364136223846793005ULL + 1442695040888963407ULL;
@@ -363,16 +365,17 @@ void pool_state::opened(pool_slot& slot, std::unique_ptr<pooled> connection, ste
   settle(now);
 }
 
-void pool_state::open_failed(pool_slot& slot, steady_time now) {
+void pool_state::open_failed(pool_slot& slot, const error& why, steady_time now) {
   assert(slot.is == condition::connecting);
   meter_.connect_ended(false);
-  const bool probe = slot.probe;
+  const connect_role role = slot.role;
   remove(slot);
   if (stopping_) {
-    node_.connect_given_up(id_, probe);
+    node_.connect_given_up(id_, role);
   } else {
-    node_.connect_failed(id_, now, probe);
-    if (open() == 0) refuse_all(refusal::down, now);
+    node_.connect_failed(id_, now, role, why);
+    // A server that is only full is none that is down: another core may give up a connection.
+    if (open() == 0 && node_.down()) refuse_all(refusal::down, now);
   }
   settle(now);
 }
@@ -400,11 +403,11 @@ void pool_state::abandoned(pool_slot& slot) noexcept {
   // Only a core that has ended destroys tasks; it would destroy the next connect at once as well.
   stopping_ = true;
   const bool connecting = slot.is == condition::connecting;
-  const bool probe = slot.probe;
+  const connect_role role = slot.role;
   if (slot.is == condition::busy) static_cast<void>(node_.end_use(id_, slot.work));
   remove(slot);
   if (connecting) {
-    node_.connect_given_up(id_, probe);
+    node_.connect_given_up(id_, role);
   } else {
     node_.give_back(id_);
   }
@@ -470,7 +473,7 @@ void pool_state::tick(steady_time now) {
   while (open() + counted(condition::connecting) < wanted) {
     const pool_node::opening_answer answer = node_.begin_connect(id_, now, false);
     if (answer.is != pool_node::opening::granted) break;
-    start_connect(answer.probe, now);
+    start_connect(answer.role, now);
   }
   serve(now);
   settle(now);

@@ -59,7 +59,7 @@ class pool_state {
   void release(pool_slot& slot, steady_time since, bool broken, steady_time now);
 
   void opened(pool_slot& slot, std::unique_ptr<pooled> connection, steady_time now);
-  void open_failed(pool_slot& slot, steady_time now);
+  void open_failed(pool_slot& slot, const error& why, steady_time now);
   void tended(pool_slot& slot, bool fit, steady_time now);
   void closed(pool_slot& slot, steady_time now);
   // What was asked for will never be answered: its task was destroyed with its core.
@@ -99,7 +99,7 @@ class pool_state {
   void serve(steady_time now);
   void grow(steady_time now);
   void settle(steady_time now);
-  void start_connect(bool probe, steady_time now);
+  void start_connect(connect_role role, steady_time now);
   void change(pool_slot& slot, pool_slot::condition to, steady_time now) noexcept;
   void end_use(work_class work);
   void make_free(pool_slot& slot, steady_time now);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -84,7 +85,8 @@ core_part::core_part(core& on, std::shared_ptr<server_shared> server, std::size_
           [](void* owner) noexcept {
             auto& self = *static_cast<core_part*>(owner);
             self.refresh();
-            self.accept_some();
+            self.paused_ = false;
+            self.accept_some(kAcceptsPerTurn);
           },
           this) {
   next_id_.fill(kDigits.front());
@@ -111,7 +113,9 @@ void core_part::start() {
 void core_part::stop_accepting() {
   if (!accepting_) return;
   refresh();
-  accept_some();  // what the kernel has accepted for us would be reset
+  // What the kernel has accepted for us would be reset. It keeps that many at most; who connects meanwhile
+  // must not keep us here for ever.
+  accept_some(static_cast<unsigned>(server_->options.backlog) + 1);
   accepting_ = false;
   accept_pause_.disarm();
   on_.poll().remove(listening_);
@@ -119,11 +123,19 @@ void core_part::stop_accepting() {
   listening_ = -1;
 }
 
+// An idle connection that has bytes nobody has read: it was accepted a moment ago, or its request crossed the
+// drain. To close it now would be a reset; their edge is on its way, and then it is answered.
+bool core_part::is_asked(const connection& c) noexcept {
+  if (c.phase_ != connection::phase::head || c.ws_ != nullptr) return false;
+  int bytes = 0;
+  return ::ioctl(c.socket_.descriptor(), FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
 void core_part::drain() {
   refresh();
   for (connection* each = connections_; each != nullptr;) {
     connection* const next = each->next_;
-    each->drain();
+    if (!is_asked(*each)) each->drain();
     each = next;
   }
   hosted_.drain();
@@ -182,11 +194,12 @@ void core_part::give_back(std::unique_ptr<workspace> unused) noexcept {
 }
 
 void core_part::on_events(std::uint32_t) noexcept {
-  if (accepting_) accept_some();
+  // Each connection that comes while descriptors are out is an edge; the pause ends by its timer.
+  if (accepting_ && !paused_) accept_some(kAcceptsPerTurn);
 }
 
-void core_part::accept_some() noexcept {
-  for (unsigned i = 0; i < kAcceptsPerTurn && accepting_; ++i) {
+void core_part::accept_some(unsigned at_most) noexcept {
+  for (unsigned i = 0; i < at_most && accepting_; ++i) {
     sockaddr_storage from{};
     socklen_t size = sizeof from;
     const int descriptor =
@@ -249,6 +262,7 @@ bool core_part::send_to(std::size_t index, int descriptor, std::string_view peer
 }
 
 void core_part::pause_accepting() noexcept {
+  paused_ = true;
   server_->counts.accept_pauses.add();
   perf::log_warn("accepting pauses", {{"errno", errno}, {"pause_ms", bounds().accept_pause_ms}});
   on_.timers().arm(accept_pause_, now_ + std::chrono::milliseconds(bounds().accept_pause_ms));

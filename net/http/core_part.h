@@ -113,13 +113,14 @@ class core_part final : public std::enable_shared_from_this<core_part>,
   void on_events(std::uint32_t events) noexcept override;  // of the listening socket
   void begin_batch(steady_time now) noexcept override;
   void end_batch() noexcept override;
-  void accept_some() noexcept;
+  void accept_some(unsigned at_most) noexcept;
   struct traveller;
   [[nodiscard]] bool send_to(std::size_t index, int descriptor, std::string_view peer) noexcept;
   void uncount() noexcept { server_->loads[index_].connections.fetch_sub(1, std::memory_order_relaxed); }
   void welcome(int descriptor, std::string_view peer) noexcept;
   void forget(bool refused) noexcept;
   void pause_accepting() noexcept;
+  [[nodiscard]] static bool is_asked(const connection& c) noexcept;
   void unlink(connection& c) noexcept;
   void sweep() noexcept;
   void run_yielded() noexcept;
@@ -145,6 +146,7 @@ class core_part final : public std::enable_shared_from_this<core_part>,
   std::array<char, 13> next_id_;  // short enough for a string to hold without allocating
   unsigned handshakes_ = 0;       // steps since the turn began
   bool accepting_ = true;
+  bool paused_ = false;  // descriptors ran out; until the timer
 };
 
 }  // namespace syncline::net::http

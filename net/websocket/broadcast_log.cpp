@@ -19,12 +19,12 @@ std::uint32_t broadcast_log::find_or_append(const shared_bytes& frame, std::uint
   if (held_ == 0) clear();
   if (bytes_ + frame->size() > kBytesMax) return kNone;
   const bool is_long = frame->size() > kCopyBytesMax;
-  entries_.push_back({frame, text_.size(), bytes_, long_frames_, is_long});
-  if (is_long) {
-    ++long_frames_;
-  } else {
-    text_.append(*frame);
-  }
+  const std::size_t text_at = text_.size();
+  // All that may throw comes first: an entry without its bytes would be found by the next socket.
+  if (entries_.size() == entries_.capacity()) entries_.reserve(std::max<std::size_t>(8, 2 * entries_.size()));
+  if (!is_long) text_.append(*frame);
+  entries_.push_back({frame, text_at, bytes_, long_frames_, is_long});
+  if (is_long) ++long_frames_;
   bytes_ += frame->size();
   return static_cast<std::uint32_t>(entries_.size() - 1);
 }

@@ -105,6 +105,9 @@ void session::close(close_code code, std::string_view reason) {
   append_close(code, reason);
   our_code_ = code;
   phase_ = phase::closing;
+  // A pong that was due is no matter any more: the close handshake has a deadline of its own.
+  pinged_ = false;
+  end_deadline_ = steady_time::max();
 }
 
 void session::append_control(opcode op, std::string_view payload) {

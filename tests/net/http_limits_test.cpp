@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <array>
+#include <chrono>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -302,7 +305,7 @@ TEST(HttpLimitsOverTcp, OneConnectionTooManyGets503) {
 TEST(HttpLimitsOverTcp, AcceptingResumesAfterDescriptorsRanOut) {
   server_options options = quick_options();
   options.metrics_label = "descriptors";
-  options.limit.accept_pause_ms = 20;
+  options.limit.accept_pause_ms = 500;
   scripted_server s(options, 1);
   EXPECT_EQ(s.connect().ask(get("/fast")).status, 200);
   ASSERT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
@@ -310,32 +313,71 @@ TEST(HttpLimitsOverTcp, AcceptingResumesAfterDescriptorsRanOut) {
   // UBSan's check of a virtual call opens a pipe the first time it sees a type; it must have seen those of
   // the log before.
   perf::log_warn("descriptors run out soon", {{"port", s.serves.port()}});
-  ASSERT_FALSE(perf::metrics::scrape().empty());
+  const auto pauses = [] {
+    const std::string mark = "syncline_http_accept_pauses_total{listener=\"descriptors\"} ";
+    const std::string text = perf::metrics::scrape();
+    const std::size_t at = text.find(mark);
+    return at == std::string::npos ? 0 : std::stoi(text.substr(at + mark.size()));
+  };
+  const int pauses_before = pauses();
   raw_client first = s.connect(), waiting = s.connect();
   ASSERT_TRUE(eventually([&] { return s.serves.connections() == 2; }));
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  const int client = ::socket(AF_INET, SOCK_STREAM, 0);
+  std::array<int, 40> clients{};
+  for (int& each : clients) each = ::socket(AF_INET, SOCK_STREAM, 0);
   rlimit lowered = before;
-  lowered.rlim_cur = static_cast<rlim_t>(client) + 1;  // the lowest free descriptor is above the limit
+  lowered.rlim_cur =
+      static_cast<rlim_t>(clients.back()) + 1;  // the lowest free descriptor is above the limit
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &lowered), 0);
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(s.serves.port());
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const int connected = ::connect(client, reinterpret_cast<const sockaddr*>(&to), sizeof to);
-  const std::string pauses = "syncline_http_accept_pauses_total{listener=\"descriptors\"} ";
-  const bool paused = eventually([&] {
-    const std::string text = perf::metrics::scrape();
-    const std::size_t at = text.find(pauses);
-    return at != std::string::npos && text[at + pauses.size()] != '0';
-  });
-  EXPECT_EQ(first.ask(get("/fast")).status, 200);  // open connections are served meanwhile
+  const auto began = std::chrono::steady_clock::now();
+  int connected = 0, answered = 0;
+  for (const int each : clients) {
+    connected += ::connect(each, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0 ? 1 : 0;
+    // Open connections are served meanwhile; and the core has seen this one come before the next.
+    answered += first.ask(get("/fast")).status == 200 ? 1 : 0;
+  }
+  static_cast<void>(eventually([&] { return pauses() != pauses_before; }));
+  const int paused = pauses() - pauses_before;
+  const auto took = std::chrono::steady_clock::now() - began;
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
-  EXPECT_EQ(connected, 0);
-  EXPECT_TRUE(paused);
-  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 3; }));
-  ::close(client);
+  EXPECT_EQ(connected, 40);
+  EXPECT_EQ(answered, 40);
+  EXPECT_GE(paused, 1);
+  EXPECT_LE(paused, 1 + took / std::chrono::milliseconds(500))
+      << "a connection that comes in a pause is none";
+  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 42; }));
+  for (const int each : clients) ::close(each);
+}
+
+// The kernel has accepted them, so they may have sent what they want: a reset would lose it.
+TEST(HttpLimitsOverTcp, WhoWaitsToBeAcceptedWhenADrainBeginsIsAnswered) {
+  scripted_server s(quick_options(), 1);
+  std::promise<void> go;
+  s.group.at(0).post([held = go.get_future().share()] { held.wait(); });
+  std::vector<raw_client> waiting;
+  for (int i = 0; i < 200; ++i) {
+    waiting.push_back(s.connect());
+    if (i % 2 == 0) {
+      EXPECT_TRUE(waiting.back().send(get("/fast")));
+    }
+  }
+  std::future<bool> ended = std::async(std::launch::async, [&] { return s.serves.drain(20'000); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // so that the core hears of both at once
+  go.set_value();
+  int answered = 0, in_order = 0;
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    if (i % 2 == 0) answered += waiting[i].receive_response().status == 200 ? 1 : 0;
+    waiting[i].shut_down_writing();
+    in_order += waiting[i].closed_in_order() ? 1 : 0;
+  }
+  EXPECT_EQ(answered, 100);
+  EXPECT_EQ(in_order, 200);
+  EXPECT_TRUE(ended.get());
 }
 
 }  // namespace

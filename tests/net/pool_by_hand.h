@@ -77,10 +77,10 @@ struct pool_by_hand {
     core[at]->opening.erase(core[at]->opening.begin());
     core[at]->state.opened(*slot, std::make_unique<hand_connection>(), now);
   }
-  void fail_open(unsigned at = 0) {
+  void fail_open(unsigned at = 0, const error& why = error(errc::down, "nobody is there")) {
     pool_slot* slot = core[at]->opening.front();
     core[at]->opening.erase(core[at]->opening.begin());
-    core[at]->state.open_failed(*slot, now);
+    core[at]->state.open_failed(*slot, why, now);
   }
   void finish_close(unsigned at = 0) {
     pool_slot* slot = core[at]->closing.front();

@@ -120,6 +120,66 @@ TEST(PoolNode, WithFewerConnectionsThanCoresEveryCoreHasItsTurnOfAQuantum) {
   for (auto& each : pool.core) each->state.stop(pool.now);
 }
 
+// Eight cores would have one of the ten each, but the server says after five that it has no more.
+TEST(PoolNode, CoresShareWhatTheServerTakesWhenThatIsLessThanThePoolMayOpen) {
+  const error full(errc::overloaded, "the server takes no more connections");
+  pool_by_hand pool(with_connections(10), 8);
+  int admits = 5, open = 0, refused_connects = 0;
+  std::array<int, 8> served{}, refused{};
+  std::array<pool_waiter*, 8> waiting{};
+  const auto run = [&](int steps) {  // of 1 ms, which is what a query takes
+    for (int step = 0; step < steps; ++step) {
+      for (unsigned at = 0; at < 8; ++at) {
+        if (waiting[at] != nullptr && waiting[at]->granted != nullptr) {
+          ++served[at];
+          pool.release(*std::exchange(waiting[at], nullptr), false, at);
+        }
+        if (waiting[at] != nullptr && waiting[at]->refused) {
+          ++refused[at];
+          waiting[at] = nullptr;
+        }
+        if (waiting[at] == nullptr) waiting[at] = &pool.ask(at);
+        for (std::size_t i = pool.core[at]->closing.size(); i > 0; --i, --open) pool.finish_close(at);
+        for (std::size_t i = pool.core[at]->opening.size(); i > 0; --i) {
+          const bool taken = open < admits;
+          (taken ? open : refused_connects) += 1;
+          taken ? pool.finish_open(at) : pool.fail_open(at, full);
+        }
+        if (step % 100 == 0) pool.core[at]->state.tick(pool.now);
+      }
+      pool.deliver_wakes();
+      ASSERT_FALSE(pool.node.down());
+      pool.pass(milliseconds(1));
+    }
+  };
+  run(6000);
+  for (unsigned at = 0; at < 8; ++at) {
+    EXPECT_EQ(refused[at], 0) << "core " << at;
+    EXPECT_GT(served[at], 1000) << "core " << at;
+  }
+  EXPECT_LT(refused_connects, 20) << "one more is tried after a backoff, not all the time";
+  admits = 10;
+  run(4000);  // the longest backoff is 3 s
+  EXPECT_EQ(open, 8) << "there is one for each core now";
+  const std::uint64_t moved = pool.node.count().moved;
+  run(1000);
+  EXPECT_EQ(pool.node.count().moved, moved);
+  for (auto& each : pool.core) each->state.stop(pool.now);
+}
+
+TEST(PoolNode, AServerThatIsFullBeforeAnyConnectionIsOpenIsDown) {
+  pool_by_hand pool(with_connections(4), 2);
+  pool_waiter& first = pool.ask(0);
+  pool_waiter& second = pool.ask(1);
+  const error full(errc::overloaded, "the server takes no more connections");
+  pool.fail_open(0, full);
+  pool.fail_open(1, full);
+  EXPECT_EQ(first.reason, errc::down);
+  EXPECT_EQ(second.reason, errc::down);
+  EXPECT_EQ(second.why, full.what);
+  EXPECT_GT(second.retry_after_ms, 0U);
+}
+
 // The reserve of a class is the node's: bulk work that ends on one core lets bulk work of another begin
 // there.
 TEST(PoolNode, RoomInAClassWakesTheCoreThatWaitsForIt) {
@@ -208,7 +268,7 @@ TEST(PoolNode, IsSafeFromManyThreadsAndNeverOverItsLimits) {
         int seen = most.load();
         while (seen < count && !most.compare_exchange_weak(seen, count)) {
         }
-        node.connected(id);
+        node.connected(id, now, answer.role);
         const auto work = static_cast<work_class>(i % 5);
         if (node.use(id, work) && node.end_use(id, work)) node.pass_on();
         open.fetch_sub(1);

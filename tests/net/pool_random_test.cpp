@@ -111,7 +111,8 @@ struct model {
     if (!core.opening.empty()) {
       pool_slot* slot = take(core.opening);
       if (fails) {
-        core.state.open_failed(*slot, pool.now);
+        const errc why = pick(2) == 0 ? errc::overloaded : errc::down;
+        core.state.open_failed(*slot, error(why, "no"), pool.now);
       } else {
         core.state.opened(*slot, std::make_unique<testing::hand_connection>(), pool.now);
       }

@@ -345,6 +345,7 @@ TEST(PoolState, WhileTheServerIsDownCallersFailAtOnceAndAProbeBringsItBack) {
   EXPECT_TRUE(first.refused);
   EXPECT_TRUE(second.refused);
   EXPECT_EQ(first.reason, errc::down);
+  EXPECT_EQ(first.why, "nobody is there");
   EXPECT_GT(first.retry_after_ms, 0U);
   for (int i = 0; i < 100; ++i) {
     pool.ask();

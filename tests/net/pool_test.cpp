@@ -201,6 +201,7 @@ TEST(Pool, AServerThatIsDownIsAnErrorWithATimeAndComesBackByItself) {
     const auto refused = co_await links.acquire(context);
     EXPECT_TRUE(refused.has_error());
     EXPECT_EQ(refused.error().code, errc::down);
+    EXPECT_EQ(refused.error().text(), "the server cannot be reached: real: the gate is shut");
     EXPECT_GT(refused.error().retry_after_ms, 0U);
     on.server.refuses = false;
   });

@@ -13,9 +13,13 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
+#include "net/websocket/broadcast_log.h"
+#include "tests/net/run_task.h"
+#include "tests/net/watched_memory.h"
 #include "tests/net/websocket_server.h"
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
@@ -216,6 +220,41 @@ class quiet_server final : public http::handler {
  private:
   endpoint& at_;
 };
+
+TEST(WebsocketBroadcast, AFrameForWhichThereIsNoMemoryLeavesNothingInTheLog) {
+  core_group group(core_group_options{1, false});
+  group.start();
+  broadcast_log log;
+  log.hold();
+  const auto short_frame = std::make_shared<const std::string>(100, 's');
+  const auto refused = [&] {
+    bool out = false;
+    net::testing::run_on(group.at(0), [&] {
+      syncline::testing::memory::fail_on_cores(1);
+      try {
+        static_cast<void>(log.find_or_append(short_frame, broadcast_log::kNone));
+      } catch (const std::bad_alloc&) {
+        out = true;
+      }
+      syncline::testing::memory::fail_on_cores(0);
+    });
+    return out;
+  };
+  EXPECT_TRUE(refused()) << "no room for an entry";
+  // Long frames are entries alone, so now there is room for an entry and none for bytes.
+  for (int i = 0; i < 5; ++i) {
+    const auto long_frame = std::make_shared<const std::string>(broadcast_log::kCopyBytesMax + 1, 'l');
+    static_cast<void>(log.find_or_append(long_frame, broadcast_log::kNone));
+  }
+  EXPECT_TRUE(refused()) << "no room for its bytes";
+  const std::uint32_t at = log.find_or_append(short_frame, broadcast_log::kNone);
+  EXPECT_EQ(at, 5U);
+  EXPECT_EQ(log.bytes(at, at + 1), 100U);
+  std::array<iovec, 4> parts{};
+  ASSERT_EQ(log.gather(at, at + 1, parts), 1U);
+  EXPECT_EQ(std::string_view(static_cast<const char*>(parts[0].iov_base), parts[0].iov_len), *short_frame);
+  log.release();
+}
 
 TEST(WebsocketBroadcast, AnIdleWebsocketCostsLessThanAKilobyte) {
   constexpr std::size_t kSockets = 2000;

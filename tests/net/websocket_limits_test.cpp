@@ -1,7 +1,12 @@
 // What bounds a WebSocket: its queue, its timeouts, the drain, and what a broadcast to many costs.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
 #include <thread>
 
 #include "tests/net/websocket_server.h"
@@ -116,6 +121,23 @@ TEST_P(WebsocketLimits, WithRoomToReadOfPingsTheLatestIsAnsweredAfterAJam) {
   }
 }
 
+// DEFLATE makes up to a thousand bytes of one, and the others on the core wait meanwhile.
+TEST_P(WebsocketLimits, OfAPeerThatCompressesLittleIsReadInOneTurn) {
+  websocket_server s(quick_options(), quick_session_options(), 1);
+  client c = s.open("/listen", true);
+  const std::shared_ptr<test_socket> end = s.newest();
+  std::string text;
+  std::mt19937 random(1);
+  while (text.size() < 512) text += static_cast<char>('a' + random() % 26);
+  const std::string message = c.compressed(text);
+  std::string all;
+  while (all.size() < (1U << 20U)) all += frame({.op = opcode::text, .compressed = true}, message);
+  const int count = static_cast<int>(all.size() / frame({.op = opcode::text}, message).size());
+  ASSERT_TRUE(c.socket().send(all));
+  ASSERT_TRUE(eventually([&] { return end->messages == count; }));
+  EXPECT_LE(static_cast<std::size_t>(end->most_in_a_turn) * message.size(), 20'000U);
+}
+
 TEST_P(WebsocketLimits, APeerThatTakesNothingIsDropped) {
   session_options options = quick_session_options();
   options.send_queue_bytes_max = 64 << 20;
@@ -161,6 +183,21 @@ TEST_P(WebsocketLimits, APeerThatDoesNotAnswerOurCloseIsDropped) {
   EXPECT_EQ(end->code, 1008);
 }
 
+TEST_P(WebsocketLimits, ACloseHandshakeDoesNotWaitForThePongThatWasDue) {
+  session_options options = quick_session_options();
+  options.ping_interval_ms = 50;
+  options.pong_timeout_ms = 600'000;
+  options.close_timeout_ms = 50;
+  websocket_server s(quick_options(), options);
+  client c = s.open("/listen");
+  const std::shared_ptr<test_socket> end = s.newest();
+  ASSERT_EQ(c.receive().what, event_kind::ping);
+  ASSERT_TRUE(end->run([](session& x) { x.close(close_code::policy, "enough"); }));
+  EXPECT_EQ(c.receive().code, 1008);
+  EXPECT_TRUE(eventually([&] { return end->closed != 0; })) << "it had the time that a pong has";
+  EXPECT_EQ(end->code, 1008);
+}
+
 TEST_P(WebsocketLimits, ADrainSaysGoingAwayAndWaitsForTheAnswer) {
   websocket_server s(quick_options());
   client c = s.open("/listen");
@@ -182,6 +219,42 @@ TEST_P(WebsocketLimits, ADrainCutsOffWhoDoesNotCloseAtItsDeadline) {
   EXPECT_FALSE(s.serves->drain(50));
   EXPECT_EQ(s.serves->connections(), 0U);
   EXPECT_EQ(end->closed, 1);
+}
+
+// What this process's epoll sets watch: descriptors by inode.
+std::map<std::string, int> watched() {
+  std::map<std::string, int> out;
+  for (const auto& each : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+    std::ifstream in(each.path());
+    for (std::string word; in >> word;) {
+      if (word != "tfd:") continue;
+      int descriptor = -1;
+      in >> descriptor;
+      while (in >> word && !word.starts_with("ino:")) {
+      }
+      out[word] = descriptor;
+    }
+  }
+  return out;
+}
+
+// A process that was forked a moment ago still has a copy of the descriptor, and the kernel forgets what is
+// watched with the last one: else events would come for a session that was deleted.
+TEST_P(WebsocketLimits, AClosedSocketIsNotWatchedThoughAnotherProcessHasACopy) {
+  websocket_server s(quick_options());
+  const std::map<std::string, int> before = watched();
+  client c = s.open("/stubborn");
+  const std::shared_ptr<test_socket> end = s.newest();
+  std::map<std::string, int> its = watched();
+  for (const auto& [inode, descriptor] : before) its.erase(inode);
+  ASSERT_EQ(its.size(), 1U);
+  const std::string inode = its.begin()->first;
+  const int copy = ::dup(its.begin()->second);
+  ASSERT_GE(copy, 0);
+  EXPECT_FALSE(s.serves->drain(50));
+  EXPECT_EQ(end->closed, 1);
+  EXPECT_TRUE(eventually([&] { return !watched().contains(inode); }));
+  ::close(copy);
 }
 
 TEST_P(WebsocketLimits, AServerThatIsDestroyedEndsItsWebsockets) {

@@ -45,6 +45,9 @@ class test_socket final : public session_handler {
   void on_message(session& s, opcode op, std::string_view bytes) override {
     ++messages;
     last_size = bytes.size();
+    const bool same = std::exchange(turn_, s.on().turns()) == s.on().turns();
+    in_turn_ = same ? in_turn_ + 1 : 1;
+    most_in_a_turn = std::max<int>(most_in_a_turn, in_turn_);
     if (path_ == "/throw") throw std::runtime_error("boom");
     if (path_ == "/close") return s.close(close_code::policy, "enough");
     if (path_ == "/echo" && s.send(op, bytes).has_error()) s.close(close_code::try_again_later);
@@ -79,13 +82,16 @@ class test_socket final : public session_handler {
 
   std::atomic<bool> opened{false};
   std::atomic<int> messages{0}, pongs{0}, drained{0}, closed{0};
+  std::atomic<int> most_in_a_turn{0};  // messages
   std::atomic<std::size_t> last_size{0};
   std::atomic<std::uint16_t> code{0};
 
  private:
   const std::string path_;
   std::atomic<core*> on_{nullptr};
-  session* session_ = nullptr;  // the core's
+  session* session_ = nullptr;  // the core's, like the next two
+  std::uint64_t turn_ = 0;
+  int in_turn_ = 0;
   std::mutex mutex_;
   std::string reason_;
 };
@@ -148,10 +154,14 @@ class client {
 
   bool send(opcode op, std::string_view payload) { return socket_.send(frame({.op = op}, payload)); }
   bool send_compressed(opcode op, std::string_view message) {
-    std::string text;
+    return socket_.send(frame({.op = op, .compressed = true}, compressed(message)));
+  }
+  // A message's payload, by itself.
+  [[nodiscard]] std::string compressed(std::string_view message) const {
+    std::string out;
     const compressor_lease stream = streams().borrow_compressor(deflate_->client_window_bits);
-    stream->run(message, true, text);
-    return socket_.send(frame({.op = op, .compressed = true}, text));
+    stream->run(message, true, out);
+    return out;
   }
   bool send_close(std::uint16_t code, std::string_view reason = {}) {
     const std::string payload =

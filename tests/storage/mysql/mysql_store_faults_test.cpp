@@ -204,6 +204,30 @@ TEST_F(MysqlStoreFaults, FewerConnectionsThanThePoolWantsAreShared) {
   admin("DROP USER '" + account + "'@'%'");
 }
 
+TEST_F(MysqlStoreFaults, APasswordThatIsChangedUnderUsIsNamedToCallersAndGoesAwayWithIt) {
+  const std::string account = unique("rotated");
+  admin("CREATE USER '" + account + "'@'%' IDENTIFIED BY 'pw'");
+  admin("GRANT ALL ON " + schema_ + ".* TO '" + account + "'@'%'");
+  admin("GRANT SYSTEM_VARIABLES_ADMIN ON *.* TO '" + account + "'@'%'");
+  options_.primary.user = account;
+  options_.primary.password = "pw";
+  open_store();
+  create_users(1, 1);
+  admin("ALTER USER '" + account + "'@'%' IDENTIFIED BY 'other'");
+  std::string said;
+  EXPECT_TRUE(eventually([&] {
+    kill_sessions();
+    const auto got = get_within(2000, "1");
+    if (got.has_error()) said = got.error().text();
+    return said.find("MySQL refuses this account") != std::string::npos;
+  })) << said;
+  EXPECT_EQ(said.find(account), std::string::npos) << "clients of the API see this text: " << said;
+  admin("ALTER USER '" + account + "'@'%' IDENTIFIED BY 'pw'");
+  EXPECT_TRUE(eventually([&] { return get_within(2000, "1").has_value(); }));
+  options_ = direct_;
+  admin("DROP USER '" + account + "'@'%'");
+}
+
 TEST_F(MysqlStoreFaults, AWrongPasswordAndAnUnknownSchemaAreSaidAtOnce) {
   auto wrong = options_;
   wrong.primary.password = "wrong";
