@@ -18,7 +18,8 @@ constexpr std::string_view kClockSql =
     "SELECT seq, horizon, server, @@server_uuid, (SELECT COALESCE(MAX(number),0) FROM syncline_generation), "
     "(SELECT COALESCE(MAX(id),0) FROM syncline_pending), (SELECT CAST(COALESCE(SUM(incarnation),0) AS "
     "SIGNED) FROM "
-    "syncline_resource), (SELECT COALESCE(MAX(seq),0) FROM syncline_feed) FROM syncline_clock WHERE id=1";
+    "syncline_resource), (SELECT COALESCE(MAX(seq),0) FROM syncline_feed), @@read_only FROM syncline_clock "
+    "WHERE id=1";
 
 // What one round writes: the last row of each place, in id order.
 struct collapsed {
@@ -44,6 +45,7 @@ net::result<feed_clock> clock_of(const net::result<result_rows>& from) {
   out.pending_max = static_cast<std::uint64_t>(row.integer(5));
   out.incarnations = row.integer(6);
   out.entered_max = row.integer(7);
+  out.read_only = row.integer(8) != 0;
   return out;
 }
 
@@ -142,6 +144,12 @@ net::task<net::result<void>> fill_round(net::request_context& context, sql_conne
                                         round_bounds bounds, const text_rows& pending, round_result& out) {
   out.seq = out.before.seq;
   out.generation = out.before.generation;
+  // A primary that was demoted and lives on has nothing pending: found out by a write that changes nothing.
+  if (out.before.read_only) {
+    auto trying = run(context, db, "UPDATE syncline_clock SET seq=seq WHERE id=1");
+    const net::result<std::uint64_t> tried = co_await std::move(trying);
+    if (!tried) co_return tried.error();
+  }
   if (bounds.restart || history_broke(out.before, told)) {
     const bool passed = out.before.entered_max > out.before.seq;
     auto beginning =

@@ -26,6 +26,7 @@ struct feed_clock {
   std::int64_t generation = 0;    // the newest one's number
   std::string server;             // who wrote the clock last
   std::string server_is_now;      // @@server_uuid
+  bool read_only = false;         // it takes no writes, unless our account may do more than others
   std::int64_t incarnations = 0;  // sum over syncline_resource: it changes when a resource starts over
   std::uint64_t pending_max = 0;  // the highest id in syncline_pending that can be seen; 0: there is none
 };

@@ -143,6 +143,7 @@ net::result<void> mysql_store::make_servers(const mysql_options& options) {
                                            std::chrono::seconds(shared_.options.purge_interval_s), connect,
                                            purge_work(shared_.options, *shared_.all));
   shared_.feed = std::make_unique<sequencer>(feed_core_, shared_.options, *shared_.all, std::move(connect));
+  shared_.feed->on_other_server([this] { shared_.primary->expire(); });
   if (options.replicas.empty()) return {};
   shared_.replicas = std::make_unique<replica_set>([this] { return shared_.feed->watermark(); });
   for (std::size_t i = 0; i < options.replicas.size(); ++i) {

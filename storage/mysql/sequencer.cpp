@@ -90,6 +90,7 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   void append_items(const std::vector<feed_place>& places,
                     const std::unordered_map<std::int64_t, std::uint32_t>& ordinals, change_notice& to) const;
   void answer_waiting(const round_result& of);
+  void note_server(const feed_clock& clock);
   void failed(const net::error& why);
   void recovered();
   [[nodiscard]] std::shared_ptr<const std::vector<resource_row>> known_rows() const {
@@ -114,6 +115,8 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   std::vector<settle_ptr> waiting;
   std::int64_t told = 0;
   std::int64_t generation = 0;  // the newest that was seen
+  std::string server;           // its uuid; empty: not seen yet
+  std::function<void()> other_server;
   std::int64_t incarnations = -1;
   int failures = 0;
   std::int64_t server_began = -1;  // unix seconds; 0: it does not say
@@ -179,6 +182,14 @@ net::task<net::result<void>> sequencer::state::look_at_server() {
   co_return net::result<void>();
 }
 
+// Also where another node has begun the generation for it.
+void sequencer::state::note_server(const feed_clock& clock) {
+  const bool other =
+      clock.server != clock.server_is_now || (!server.empty() && server != clock.server_is_now);
+  server = clock.server_is_now;
+  if (other && other_server) other_server();
+}
+
 // Whether something other than a plain continuation has happened since the generation we know.
 net::task<net::result<bool>> sequencer::state::history_went_back(std::int64_t newest) {
   const std::int64_t known = std::exchange(generation, newest);
@@ -218,7 +229,8 @@ net::task<net::result<bool>> sequencer::state::look() {
   auto looking = look_at_feed(context, *db);
   net::result<feed_clock> clock = co_await std::move(looking);
   if (!clock) co_return clock.error();
-  if (clock->pending_max != 0 || history_broke(*clock, told)) co_return true;
+  if (clock->pending_max != 0 || clock->read_only || history_broke(*clock, told)) co_return true;
+  note_server(*clock);
   auto asking = history_went_back(clock->generation);
   net::result<bool> back = co_await std::move(asking);
   if (!back) co_return back.error();
@@ -251,6 +263,7 @@ net::task<net::result<bool>> sequencer::state::round() {
   if (!done) co_return done.error();
   const round_result& r = *done;
   server_restarted = false;
+  note_server(r.before);
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady::now() - begun).count();
   metrics.rounds.add();
   metrics.entries.add(r.entered.size());
@@ -418,6 +431,10 @@ void sequencer::start_at(std::int64_t watermark, std::int64_t horizon, std::vect
 void sequencer::set_listener(feed_listener* listener) {
   const std::lock_guard lock(state_->telling);
   state_->listener = listener;
+}
+
+void sequencer::on_other_server(std::function<void()> then) {
+  state_->other_server = std::move(then);
 }
 
 void sequencer::start() {
