@@ -63,6 +63,8 @@ class sequencer {
 
   [[nodiscard]] std::int64_t watermark() const noexcept;  // published
   [[nodiscard]] std::int64_t horizon() const noexcept;
+  // The id of the newest generation that was seen; stored before a watermark of it. 0: none yet.
+  [[nodiscard]] std::int64_t generation_id() const noexcept;
   [[nodiscard]] std::shared_ptr<const std::vector<resource_row>> resources()
       const;  // by ordinal; new when one started over
   [[nodiscard]] bool healthy() const noexcept;
