@@ -6,7 +6,7 @@
 #include "net/core/event.h"
 #include "perf/log.h"
 #include "storage/mysql/open_connection.h"
-#include "storage/mysql/small_result.h"
+#include "storage/mysql/row_reads.h"
 
 namespace syncline::storage::mysql {
 
@@ -15,13 +15,14 @@ namespace {
 using clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kAskMax{2000};
 
-net::task<net::result<std::int64_t>> clock_of(net::request_context& context, sql_connection& db) {
-  auto asking = db.execute(context, "SELECT seq FROM syncline_clock WHERE id=1", {});
-  const net::result<result_rows> got = co_await std::move(asking);
+net::task<net::result<std::int64_t>> clock_of(net::request_context& context, sql_connection& db,
+                                              std::int64_t generation) {
+  clock_sink found;
+  auto asking = db.read(context, kPositionSql, {}, found);
+  const net::result<statement_notes> got = co_await std::move(asking);
   if (!got) co_return got.error();
-  const small_result found(*got);
-  if (found.size() == 0) co_return net::error(net::errc::schema_mismatch, "the replica has no feed clock");
-  co_return found.integer(0, 0);
+  if (!found.read()) co_return net::error(net::errc::schema_mismatch, "the replica has no feed clock");
+  co_return found.seq_in(generation);
 }
 
 }  // namespace
@@ -35,7 +36,9 @@ replica::replica(std::string name, std::unique_ptr<server_pools> pools, std::int
 
 bool replica::try_use(std::int64_t position, std::int64_t now_ms) noexcept {
   if (!in_use()) return false;
-  if (seen() >= position) return true;
+  const std::int64_t seq = seen();
+  if (seq < 0) return false;
+  if (seq >= position) return true;
   // It may have come on since: one reader has a look.
   std::int64_t before = looked_at_ms_.load(std::memory_order_relaxed);
   return now_ms - before >= kLookEveryMs && looked_at_ms_.compare_exchange_strong(before, now_ms);
@@ -63,7 +66,7 @@ void replica::saw(std::int64_t seq, std::int64_t published, std::int64_t now_ms)
   if (before == 0 || moved) {
     behind_since_ms_.store(now_ms, std::memory_order_relaxed);
   } else if (now_ms - before > lag_max_ms_) {
-    leave_out("its feed stands still");
+    leave_out(seq < 0 ? "it follows another history" : "its feed stands still");
   }
 }
 
@@ -72,7 +75,7 @@ void replica::well(std::int64_t seq, std::int64_t published, std::int64_t now_ms
                            now_ms - behind_since_ms_.load(std::memory_order_relaxed) > lag_max_ms_;
   const bool moved = seq != seen();
   saw(seq, published, now_ms);
-  if (in_use() || (seq < published && !moved && stood_still)) return;
+  if (in_use() || seq < 0 || (seq < published && !moved && stood_still)) return;
   if (!usable_.exchange(true)) perf::log_info("a replica is used", {{"replica", name_}, {"seq", seq}});
 }
 
@@ -99,14 +102,14 @@ replica* replica_set::choose(std::int64_t position) noexcept {
 
 net::task<void> replica_set::watch(std::shared_ptr<watch_state> state, replica& of,
                                    std::shared_ptr<const session_options> sessions,
-                                   watermark_function published) {
+                                   published_function published) {
   net::core& on = *net::core::current();
   std::unique_ptr<sql_connection> db;
   while (!state->stopping.load()) {
     net::request_context context(on);
     context.set_deadline(clock::now() + kAskMax);
     net::result<std::int64_t> seq = net::error(net::errc::down, "not asked");
-    const std::int64_t wanted = published();
+    const published_feed wanted = published();
     if (db == nullptr) {
       auto opening = open_connection(context, sessions);
       net::result<std::unique_ptr<sql_connection>> made = co_await std::move(opening);
@@ -114,11 +117,11 @@ net::task<void> replica_set::watch(std::shared_ptr<watch_state> state, replica& 
       if (!made) seq = made.error();
     }
     if (db != nullptr) {
-      auto asking = clock_of(context, *db);
+      auto asking = clock_of(context, *db, wanted.generation);
       seq = co_await std::move(asking);
     }
     if (seq) {
-      of.well(*seq, wanted, steady_ms());
+      of.well(*seq, wanted.watermark, steady_ms());
     } else {
       of.failed(seq.error());
       db.reset();
