@@ -7,6 +7,7 @@
 #include "perf/log.h"
 #include "storage/mysql/open_connection.h"
 #include "storage/mysql/row_reads.h"
+#include "storage/mysql/text_rows.h"
 
 namespace syncline::storage::mysql {
 
@@ -14,6 +15,7 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kAskMax{2000};
+constexpr std::chrono::seconds kCheckOrderEvery{10};  // while a replica is in use; else each time
 
 net::task<net::result<std::int64_t>> clock_of(net::request_context& context, sql_connection& db,
                                               std::int64_t generation) {
@@ -23,6 +25,28 @@ net::task<net::result<std::int64_t>> clock_of(net::request_context& context, sql
   if (!got) co_return got.error();
   if (!found.read()) co_return net::error(net::errc::schema_mismatch, "the replica has no feed clock");
   co_return found.seq_in(generation);
+}
+
+// Older servers say slave where newer ones say replica, some both.
+net::task<net::result<void>> check_commit_order(net::request_context& context, sql_connection& db) {
+  auto asking = query(context, db,
+                      "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('replica_preserve_commit_order',"
+                      "'replica_parallel_workers','slave_preserve_commit_order','slave_parallel_workers')");
+  const net::result<text_rows> got = co_await std::move(asking);
+  if (!got) co_return got.error();
+  bool ordered = true;
+  std::int64_t workers = 0;
+  for (const text_row& row : *got) {
+    if (row.text(0).ends_with("commit_order")) {
+      ordered = row.text(1) != "OFF";
+    } else {
+      workers = row.integer(1);
+    }
+  }
+  if (ordered || workers <= 1) co_return net::result<void>();
+  co_return net::error(net::errc::unsupported, "the replica does not commit in the order of its source",
+                       "on it: STOP REPLICA SQL_THREAD; SET PERSIST replica_preserve_commit_order=ON; START "
+                       "REPLICA SQL_THREAD");
 }
 
 }  // namespace
@@ -105,6 +129,8 @@ net::task<void> replica_set::watch(std::shared_ptr<watch_state> state, replica& 
                                    published_function published) {
   net::core& on = *net::core::current();
   std::unique_ptr<sql_connection> db;
+  std::string unfit;
+  net::steady_time order_checked{};
   while (!state->stopping.load()) {
     net::request_context context(on);
     context.set_deadline(clock::now() + kAskMax);
@@ -116,12 +142,25 @@ net::task<void> replica_set::watch(std::shared_ptr<watch_state> state, replica& 
       if (made) db = std::move(*made);
       if (!made) seq = made.error();
     }
-    if (db != nullptr) {
+    net::result<void> fit;
+    if (db != nullptr && (!of.in_use() || clock::now() >= order_checked + kCheckOrderEvery)) {
+      order_checked = clock::now();
+      auto checking = check_commit_order(context, *db);
+      fit = co_await std::move(checking);
+    }
+    if (db != nullptr && fit) {
       auto asking = clock_of(context, *db, wanted.generation);
       seq = co_await std::move(asking);
     }
+    if (!fit) seq = fit.error();
     if (seq) {
       of.well(*seq, wanted.watermark, steady_ms());
+      unfit.clear();
+    } else if (!fit && fit.error().code == net::errc::unsupported) {
+      std::string why = fit.error().text();
+      if (why != unfit) perf::log_error("a replica cannot be used", {{"replica", of.name()}, {"why", why}});
+      unfit = std::move(why);
+      of.failed(fit.error());
     } else {
       of.failed(seq.error());
       db.reset();

@@ -9,7 +9,8 @@
 // replica_lag_max_ms, is left out until the watch finds it well.
 //
 // It holds with a replica that commits in the order of its source (replica_preserve_commit_order, on by
-// default since 8.0.27): otherwise a clock could come before the rows that it counts.
+// default since 8.0.27, or a single worker): otherwise a clock could come before the rows that it counts. The
+// watch asks for both before it takes a replica in, and now and then while it is used.
 //
 // Thread: choose() and saw() any core; start() and stop() as the store's. Bound: one connection for the watch
 // of each replica. Failure: none to the caller: a replica that cannot answer costs a look.

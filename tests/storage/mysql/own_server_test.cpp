@@ -123,6 +123,33 @@ TEST_F(MysqlOwnReplica, ReadsGoToItAndNeverShowLessThanWasAcknowledged) {
   EXPECT_TRUE(eventually([&] { return replica_answers(last); }));
 }
 
+class MysqlOwnUnorderedReplica : public MysqlOwnReplica {
+ protected:
+  void SetUp() override {
+    MysqlOwnPair::SetUp();
+    if (IsSkipped()) return;
+    keep_order("OFF");
+    use_replica();
+  }
+  void keep_order(const std::string& how) {
+    on_copy("STOP REPLICA SQL_THREAD");
+    on_copy("SET GLOBAL replica_parallel_workers=4");
+    on_copy("SET GLOBAL replica_preserve_commit_order=" + how);
+    on_copy("START REPLICA SQL_THREAD");
+  }
+};
+
+TEST_F(MysqlOwnUnorderedReplica, OneThatCommitsInAnotherOrderIsNotUsed) {
+  write_name(1);
+  EXPECT_TRUE(
+      eventually([&] { return value_on(on_copy_, "SELECT COUNT(*) FROM " + schema_ + ".users") == "1"; }));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  while (std::chrono::steady_clock::now() < until) ASSERT_FALSE(replica_answers(1));
+  EXPECT_EQ(metric("syncline_mysql_replicas_in_use "), 0);
+  keep_order("ON");
+  EXPECT_TRUE(eventually([&] { return replica_answers(1); }));
+}
+
 // The old primary lives on, read-only, and new connections find the one that was promoted.
 class MysqlOwnFailover : public MysqlOwnPair {
  protected:
