@@ -305,7 +305,7 @@ TEST_F(MysqlSequencer, WhoeverHoldsTheClockOfAnotherServerBeginsAGeneration) {
   started(all_)->settled();
   sql("UPDATE syncline_clock SET seq=5, server='who it was before the failover'");
   const std::string before = one_field("SELECT COUNT(*) FROM syncline_generation");
-  const auto purged = get<std::uint64_t>(
+  const auto purged = get<purge_result>(
       [&](request_context& context) { return purge_tombstones(context, *db_, all_, 0, 100); });
   ASSERT_TRUE(purged.has_value()) << purged.error().text();
   EXPECT_EQ(one_field("SELECT COUNT(*)-" + before + " FROM syncline_generation"), "1");
