@@ -444,6 +444,8 @@ store_figures mysql_store::read_figures() const {
   out.rows_read = shared_.rows_read.load(std::memory_order_relaxed);
   out.healthy = shared_.feed->healthy();
   out.trouble = shared_.feed->trouble();
+  if (const std::string schema = watch_->trouble(); !schema.empty())
+    out.trouble += (out.trouble.empty() ? "" : "; ") + schema;
   return out;
 }
 
