@@ -190,7 +190,7 @@ const setting kSettings[] = {
      "The same for uploads."},
     {"storage.mysql.feed_poll_ms", at<&config::mysql, &mysql_settings::feed_poll_ms>, 1, 60'000, {}, "ms",
      "How often commits of other programs and nodes are looked for."},
-    {"storage.mysql.feed_round_rows", at<&config::mysql, &mysql_settings::feed_round_rows>, 1, 100'000, {}, "entries",
+    {"storage.mysql.feed_round_rows", at<&config::mysql, &mysql_settings::feed_round_rows>, 1, 10'000, {}, "entries",
      "Changes that one transaction moves into the feed."},
     {"storage.mysql.schema_check_s", at<&config::mysql, &mysql_settings::schema_check_s>, 1, 86'400, {}, "s",
      "How often triggers and tables are looked at for what others changed."},
@@ -207,7 +207,7 @@ const setting kSettings[] = {
     {"storage.mysql.idempotency_keep_h", at<&config::mysql, &mysql_settings::idempotency_keep_h>, 1, 8760, {}, "h",
      "How long an Idempotency-Key is remembered."},
     {"storage.mysql.replica_lag_max_ms", at<&config::mysql, &mysql_settings::replica_lag_max_ms>, 10, kDayMs, {}, "ms",
-     "A replica whose copy of the feed is behind for longer is left out until it has caught up."},
+     "A replica whose copy of the feed is behind and stands still for longer is left out until it moves again."},
     {"storage.mysql.migrate_on_start", at<&config::mysql, &mysql_settings::migrate_on_start>, 0, 0, {}, {},
      "Run `migrate` at start instead of refusing to start without it."},
 

@@ -14,6 +14,9 @@ namespace syncline::storage::mysql {
 
 namespace {
 
+// FOR UPDATE of a table that the statement reads itself: DELETE FROM p WHERE id IN (SELECT p FROM c).
+constexpr int kUsedByStatement = 1442;
+
 // What happens to the rows at one end of a chain: they go, or columns of theirs are given values.
 struct effect {
   bool deleted = false;
@@ -72,6 +75,7 @@ class chains {
     out_.clear();
     notes_ = 0;
     path_.clear();
+    root_ = table;
     follow(table, start);
     return out_;
   }
@@ -91,7 +95,15 @@ class chains {
     }
   }
 
+  // Whether the rows on the way must be locked for writing (cascades.h). In a tree it can never be.
+  [[nodiscard]] bool exclusive() const {
+    return path_.size() > 1 && std::none_of(path_.begin(), path_.end(),
+                                            [&](const foreign_key* key) { return key->table == root_; });
+  }
+
+  // In the order of the chain then: a row on the way that has no children yet is locked as well.
   [[nodiscard]] std::string rows() const {
+    const std::string_view join = exclusive() ? " STRAIGHT_JOIN" : " JOIN";
     std::string out = "FROM";
     std::vector<std::string> first;
     for (std::size_t step = 0; step < path_.size(); ++step) {
@@ -103,7 +115,7 @@ class chains {
                                    identifier(key.parent_columns[i])));
       }
       if (step == 0) first = same;
-      out += fmt::format("{} {} AS c{}{}", step == 0 ? "" : " JOIN", identifier(key.table), step + 1,
+      out += fmt::format("{} {} AS c{}{}", step == 0 ? "" : join, identifier(key.table), step + 1,
                          step == 0 ? "" : " ON " + joined(same, " AND "));
     }
     return out + " WHERE " + joined(first, " AND ");
@@ -111,9 +123,15 @@ class chains {
 
   void append(const place_sql& place, bool gone) {
     too_many_ = too_many_ || ++notes_ > kCascadeNotesMax;
-    out_ += fmt::format("INSERT INTO {} SELECT {},{},{},{} {}{} FOR SHARE;\n", kPendingColumns, id_,
-                        place.scope, place.key, gone ? 1 : 0, rows(),
-                        place.exists.empty() ? "" : fmt::format(" AND ({})", place.exists));
+    const std::string insert =
+        fmt::format("INSERT INTO {} SELECT {},{},{},{} {}{}", kPendingColumns, id_, place.scope, place.key,
+                    gone ? 1 : 0, rows(), place.exists.empty() ? "" : fmt::format(" AND ({})", place.exists));
+    if (exclusive()) {
+      out_ += fmt::format("BEGIN\nDECLARE EXIT HANDLER FOR {} {} FOR SHARE;\n{} FOR UPDATE;\nEND;\n",
+                          kUsedByStatement, insert, insert);
+    } else {
+      out_ += insert + " FOR SHARE;\n";
+    }
   }
 
   void note(const effect& here) {
@@ -139,6 +157,7 @@ class chains {
   std::int64_t id_;
   std::vector<std::string> watched_, placing_;
   std::vector<const foreign_key*> path_;
+  std::string root_;  // where the event is
   std::string out_;
   std::size_t notes_ = 0;
   bool too_many_ = false;

@@ -6,6 +6,11 @@
 // rows are read with FOR SHARE: a snapshot could miss a child that was committed after it began; the cascade
 // locks them anyway. A server that did fire the child's triggers would only note places twice.
 //
+// Through two or more tables they are read with FOR UPDATE: who adds a child to a row on the way locks that
+// row shared, and would under READ COMMITTED come in between the trigger and the cascade, which removes the
+// child unseen. MySQL refuses FOR UPDATE for tables that the statement reads itself, and in a tree: there it
+// is FOR SHARE, and that gap stays.
+//
 // Thread: pure. Bound: `kCascadeDepthMax` keys in a chain, MySQL's own limit, which also ends cycles (a tree
 // with its parent column); `kCascadeNotesMax` chains of one trigger. Failure: errc::schema_mismatch with the
 // reason when a chain comes from another schema or there are too many.

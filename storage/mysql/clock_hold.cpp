@@ -35,7 +35,7 @@ net::task<net::result<clock_hold>> clock_hold::begin(net::request_context& conte
     out.seq = std::max(out.seq, entered_max);
   } else if (passed || row.text(2) != row.text(3)) {
     auto restarting = begin_generation(context, db, out.horizon, passed ? kNoCursorIsGood : out.seq);
-    const net::result<std::int64_t> begun = co_await std::move(restarting);
+    const net::result<generation> begun = co_await std::move(restarting);
     if (!begun) {
       auto undoing = out.rollback(context);
       co_await std::move(undoing);

@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "storage/mysql/generation.h"
 #include "storage/mysql/literal.h"
 #include "storage/mysql/text_rows.h"
 
@@ -18,7 +17,9 @@ constexpr std::string_view kClockSql =
     "SELECT seq, horizon, server, @@server_uuid, (SELECT COALESCE(MAX(number),0) FROM syncline_generation), "
     "(SELECT COALESCE(MAX(id),0) FROM syncline_pending), (SELECT CAST(COALESCE(SUM(incarnation),0) AS "
     "SIGNED) FROM "
-    "syncline_resource), (SELECT COALESCE(MAX(seq),0) FROM syncline_feed) FROM syncline_clock WHERE id=1";
+    "syncline_resource), (SELECT COALESCE(MAX(seq),0) FROM syncline_feed), @@read_only, (SELECT id FROM "
+    "syncline_generation ORDER BY number DESC LIMIT 1) FROM syncline_clock "
+    "WHERE id=1";
 
 // What one round writes: the last row of each place, in id order.
 struct collapsed {
@@ -40,10 +41,11 @@ net::result<feed_clock> clock_of(const net::result<result_rows>& from) {
   out.horizon = row.integer(1);
   out.server = row.text(2);
   out.server_is_now = row.text(3);
-  out.generation = row.integer(4);
+  out.newest = {row.integer(4), row.integer(9)};
   out.pending_max = static_cast<std::uint64_t>(row.integer(5));
   out.incarnations = row.integer(6);
   out.entered_max = row.integer(7);
+  out.read_only = row.integer(8) != 0;
   return out;
 }
 
@@ -141,14 +143,20 @@ net::task<net::result<void>> find_others(net::request_context& context, sql_conn
 net::task<net::result<void>> fill_round(net::request_context& context, sql_connection& db, std::int64_t told,
                                         round_bounds bounds, const text_rows& pending, round_result& out) {
   out.seq = out.before.seq;
-  out.generation = out.before.generation;
+  out.newest = out.before.newest;
+  // A primary that was demoted and lives on has nothing pending: found out by a write that changes nothing.
+  if (out.before.read_only) {
+    auto trying = run(context, db, "UPDATE syncline_clock SET seq=seq WHERE id=1");
+    const net::result<std::uint64_t> tried = co_await std::move(trying);
+    if (!tried) co_return tried.error();
+  }
   if (bounds.restart || history_broke(out.before, told)) {
     const bool passed = out.before.entered_max > out.before.seq;
     auto beginning =
         begin_generation(context, db, out.before.horizon, passed ? kNoCursorIsGood : out.before.seq);
-    const net::result<std::int64_t> begun = co_await std::move(beginning);
+    const net::result<generation> begun = co_await std::move(beginning);
     if (!begun) co_return begun.error();
-    out.generation = *begun;
+    out.newest = *begun;
     out.restarted = true;
   }
   if (out.before.entered_max > out.seq) {

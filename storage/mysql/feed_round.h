@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "storage/mysql/sql_connection.h"
+#include "storage/mysql/generation.h"
 
 namespace syncline::storage::mysql {
 
@@ -23,9 +23,10 @@ struct feed_clock {
   std::int64_t seq = 0;
   std::int64_t horizon = 0;
   std::int64_t entered_max = 0;   // of an entry; above seq in a dump of several moments
-  std::int64_t generation = 0;    // the newest one's number
+  generation newest;              // id 0: there is none
   std::string server;             // who wrote the clock last
   std::string server_is_now;      // @@server_uuid
+  bool read_only = false;         // it takes no writes, unless our account may do more than others
   std::int64_t incarnations = 0;  // sum over syncline_resource: it changes when a resource starts over
   std::uint64_t pending_max = 0;  // the highest id in syncline_pending that can be seen; 0: there is none
 };
@@ -39,7 +40,7 @@ struct feed_place {
 struct round_result {
   feed_clock before;
   std::int64_t seq = 0;  // after the round
-  std::int64_t generation = 0;
+  generation newest;
   bool restarted = false;  // a new generation began: history is not what we told
   std::uint64_t rows_read = 0;
   std::uint64_t last_id = 0;

@@ -18,8 +18,8 @@ std::int64_t random_id() {
 
 }  // namespace
 
-net::task<net::result<std::int64_t>> begin_generation(net::request_context& context, sql_connection& db,
-                                                      std::int64_t horizon, std::int64_t first_seq) {
+net::task<net::result<generation>> begin_generation(net::request_context& context, sql_connection& db,
+                                                    std::int64_t horizon, std::int64_t first_seq) {
   // MySQL does not let a DELETE read its own table in a subquery, so the bounds are read first.
   auto asking =
       query(context, db,
@@ -30,9 +30,11 @@ net::task<net::result<std::int64_t>> begin_generation(net::request_context& cont
   if (!bounds) co_return bounds.error();
   const std::int64_t newest = bounds->front().integer(0);
   const std::int64_t below_horizon = bounds->front().integer(1);
+  generation out;
+  out.id = random_id();
   const std::string statements[] = {
       fmt::format("INSERT INTO syncline_generation (id,first_seq,created_at) VALUES ({},{},UNIX_TIMESTAMP())",
-                  random_id(), first_seq),
+                  out.id, first_seq),
       // A generation whose successor begins below the horizon has only cursors that are too old.
       fmt::format("DELETE FROM syncline_generation WHERE number<{} OR number<={}", below_horizon,
                   newest - kGenerationsMax),
@@ -46,7 +48,8 @@ net::task<net::result<std::int64_t>> begin_generation(net::request_context& cont
   auto numbering = query(context, db, "SELECT MAX(number) FROM syncline_generation");
   net::result<text_rows> number = co_await std::move(numbering);
   if (!number) co_return number.error();
-  co_return number->front().integer(0);
+  out.number = number->front().integer(0);
+  co_return out;
 }
 
 net::task<net::result<feed_position>> record_generation(net::request_context& context, sql_connection& db) {
@@ -55,7 +58,7 @@ net::task<net::result<feed_position>> record_generation(net::request_context& co
   if (!hold) co_return hold.error();
   if (!hold->restarted) {
     auto recording = begin_generation(context, db, hold->horizon, hold->seq);
-    const net::result<std::int64_t> recorded = co_await std::move(recording);
+    const net::result<generation> recorded = co_await std::move(recording);
     if (!recorded) {
       auto undoing = hold->rollback(context);
       co_await std::move(undoing);

@@ -15,10 +15,17 @@ inline constexpr std::int64_t kGenerationsMax = 10000;
 // Where a generation begins whose database was put together from tables of different moments.
 inline constexpr std::int64_t kNoCursorIsGood = -1;
 
+// Numbers repeat after a backup was restored, ids do not.
+struct generation {
+  std::int64_t number = 0;
+  std::int64_t id = 0;
+  friend bool operator==(const generation&, const generation&) = default;
+};
+
 // Inside a transaction that holds the clock: a new generation that begins at `first_seq`, and the clock says
-// which server wrote it. Returns its number.
-[[nodiscard]] net::task<net::result<std::int64_t>> begin_generation(net::request_context& context,
-                                                                    sql_connection& db, std::int64_t horizon,
-                                                                    std::int64_t first_seq);
+// which server wrote it.
+[[nodiscard]] net::task<net::result<generation>> begin_generation(net::request_context& context,
+                                                                  sql_connection& db, std::int64_t horizon,
+                                                                  std::int64_t first_seq);
 
 }  // namespace syncline::storage::mysql

@@ -74,13 +74,13 @@ net::task<net::result<void>> remember(net::request_context& context, sql_connect
   co_return net::result<void>();
 }
 
-net::task<net::result<void>> purge_idempotency(net::request_context& context, sql_connection& db,
-                                               std::int64_t before, std::uint32_t limit) {
+net::task<net::result<std::uint64_t>> purge_idempotency(net::request_context& context, sql_connection& db,
+                                                        std::int64_t before, std::uint32_t limit) {
   const std::array<argument, 2> with{argument::of_int(before), argument::of_unsigned(limit)};
   auto purging = db.execute(context, kPurge, with);
   const net::result<result_rows> purged = co_await std::move(purging);
   if (!purged) co_return purged.error();
-  co_return net::result<void>();
+  co_return purged->notes.rows_affected;
 }
 
 }  // namespace syncline::storage::mysql

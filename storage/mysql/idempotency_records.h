@@ -25,9 +25,9 @@ namespace syncline::storage::mysql {
 // request's (is_duplicate(), row_fault.h); else one that is there is moved on.
 [[nodiscard]] net::task<net::result<void>> remember(net::request_context& context, sql_connection& db,
                                                     const idempotency& record, bool first);
-// Deletes at most `limit` records made before `before` (unix seconds).
-[[nodiscard]] net::task<net::result<void>> purge_idempotency(net::request_context& context,
-                                                             sql_connection& db, std::int64_t before,
-                                                             std::uint32_t limit);
+// Deletes at most `limit` records made before `before` (unix seconds); how many those were.
+[[nodiscard]] net::task<net::result<std::uint64_t>> purge_idempotency(net::request_context& context,
+                                                                      sql_connection& db, std::int64_t before,
+                                                                      std::uint32_t limit);
 
 }  // namespace syncline::storage::mysql

@@ -15,6 +15,7 @@ namespace syncline::storage::mysql {
 namespace {
 
 constexpr std::uint32_t kTriggersNeedTrust = 1419;
+constexpr std::string_view kPlacing = "placing";  // hashes are hexadecimal
 constexpr std::string_view kLockName = "CONCAT('syncline.',LEFT(SHA2(DATABASE(),256),40))";
 
 net::error needs_trust(const net::error& from) {
@@ -229,6 +230,14 @@ net::task<net::result<void>> migration::install(net::request_context& context, c
   const bool all_there = std::all_of(plan->triggers.begin(), plan->triggers.end(),
                                      [&](const trigger_text& wanted) { return is_there(*there, wanted); });
   const bool unchanged = all_there && row->triggers == plan->hash && row->table.may_be(*identity);
+  if (!unchanged && known) {
+    // Once the triggers are back they tell nobody that they were away.
+    resource_state placing = *row;
+    placing.triggers = kPlacing;
+    auto noting = write_row(context, std::move(placing));
+    net::result<void> noted = co_await std::move(noting);
+    if (!noted) co_return noted;
+  }
   // An index may rebuild the table, which gives it another identity; this is not the owner's doing.
   auto indexing = place_search_index(context, of, plan->shape);
   net::result<void> indexed = co_await std::move(indexing);

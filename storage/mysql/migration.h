@@ -5,8 +5,9 @@
 // RENAME swap leaves them on the old table, TRUNCATE changes the identity, a changed declaration asks for
 // another text. In each case rows may have changed unseen, so a resource that was known before starts over:
 // new incarnation, its old entries marked for the purge, its rows numbered again. DDL commits by itself in
-// MySQL, so the order is what makes a crash harmless: new triggers, old triggers away, then the row of
-// syncline_resource with its new incarnation and the words for the work that is left, then that work.
+// MySQL, so the order is what makes a crash harmless: a row of syncline_resource whose hash no plan has,
+// where the resource was known; new triggers, old triggers away; that row with its new incarnation and the
+// words for the work that is left; then that work.
 //
 // Thread: the connection's core; the connection is held in a lock of the server (GET_LOCK) so that nodes do
 // not do this at once. Failure: result<>; DDL that waits longer than `kDdlWaitS` for transactions on the

@@ -75,10 +75,17 @@ class mysql_store final : public store {
   [[nodiscard]] net::task<net::result<T>> read_shared(net::request_context& context, Read read);
   template <class Read>
   [[nodiscard]] net::task<std::optional<rows>> read_replica(net::request_context& context,
-                                                            std::int64_t position, Read read);
+                                                            published_feed needed, Read read);
   template <class Read>
   [[nodiscard]] net::task<std::optional<rows>> ask_replica(net::request_context& context, replica& from,
-                                                           std::int64_t position, Read read);
+                                                           published_feed needed, Read read);
+  // The watermark first: the generation is then the one that it was published in, or a newer one.
+  [[nodiscard]] published_feed published() const noexcept {
+    published_feed out;
+    out.watermark = shared_.feed->watermark();
+    out.generation = shared_.feed->generation_id();
+    return out;
+  }
   // `read(connection, clock)` for rows, on a replica or the primary; they get their position.
   template <class Read>
   [[nodiscard]] net::task<net::result<rows>> read_rows(net::request_context& context, Read read);
@@ -143,8 +150,9 @@ net::result<void> mysql_store::make_servers(const mysql_options& options) {
                                            std::chrono::seconds(shared_.options.purge_interval_s), connect,
                                            purge_work(shared_.options, *shared_.all));
   shared_.feed = std::make_unique<sequencer>(feed_core_, shared_.options, *shared_.all, std::move(connect));
+  shared_.feed->on_other_server([this] { shared_.primary->expire(); });
   if (options.replicas.empty()) return {};
-  shared_.replicas = std::make_unique<replica_set>([this] { return shared_.feed->watermark(); });
+  shared_.replicas = std::make_unique<replica_set>([this] { return published(); });
   for (std::size_t i = 0; i < options.replicas.size(); ++i) {
     auto how = store_session(options, options.replicas[i]);
     if (!how) return how.error();
@@ -262,14 +270,14 @@ net::task<net::result<T>> mysql_store::read_shared(net::request_context& context
 
 // What a replica that is new enough answers; nothing: the primary is to be asked.
 template <class Read>
-net::task<std::optional<rows>> mysql_store::read_replica(net::request_context& context, std::int64_t position,
+net::task<std::optional<rows>> mysql_store::read_replica(net::request_context& context, published_feed needed,
                                                          Read read) {
-  replica* const from = shared_.replicas ? shared_.replicas->choose(position) : nullptr;
+  replica* const from = shared_.replicas ? shared_.replicas->choose(needed.watermark) : nullptr;
   if (from == nullptr) co_return std::nullopt;
   // A replica that hangs must leave time for the primary.
   const net::steady_time deadline = context.deadline();
   context.set_deadline(std::min(deadline, std::chrono::steady_clock::now() + kReplicaAnswerMax));
-  auto asking = ask_replica(context, *from, position, std::move(read));
+  auto asking = ask_replica(context, *from, needed, std::move(read));
   std::optional<rows> made = co_await std::move(asking);
   context.set_deadline(deadline);
   if (made) shared_.metrics.replica_answers.add();
@@ -279,7 +287,7 @@ net::task<std::optional<rows>> mysql_store::read_replica(net::request_context& c
 
 template <class Read>
 net::task<std::optional<rows>> mysql_store::ask_replica(net::request_context& context, replica& from,
-                                                        std::int64_t position, Read read) {
+                                                        published_feed needed, Read read) {
   auto acquiring = from.pools().acquire(context, net::lease_kind::shared);
   net::result<db_lease> lease = co_await std::move(acquiring);
   if (!lease) {
@@ -289,8 +297,9 @@ net::task<std::optional<rows>> mysql_store::ask_replica(net::request_context& co
   clock_sink clock;
   auto reading = read(**lease, &clock);
   net::result<rows> made = co_await std::move(reading);
-  if (clock.seq >= 0) from.saw(clock.seq, position, steady_ms());
-  if (made && clock.seq >= position) co_return std::move(*made);
+  const std::int64_t seq = clock.seq_in(needed.generation);
+  if (clock.read()) from.saw(seq, needed.watermark, steady_ms());
+  if (made && seq >= needed.watermark) co_return std::move(*made);
   if (!made && ((*lease)->broken() || context.expired())) from.failed(made.error());
   co_return std::nullopt;
 }
@@ -298,9 +307,9 @@ net::task<std::optional<rows>> mysql_store::ask_replica(net::request_context& co
 template <class Read>
 net::task<net::result<rows>> mysql_store::read_rows(net::request_context& context, Read read) {
   // Before it is sent: what it finds is at least as new.
-  const std::int64_t position = shared_.feed->watermark();
+  const published_feed before = published();
   net::result<rows> made = net::error();
-  auto asking = read_replica(context, position, read);
+  auto asking = read_replica(context, before, read);
   std::optional<rows> found = co_await std::move(asking);
   if (found) {
     made = std::move(*found);
@@ -310,7 +319,7 @@ net::task<net::result<rows>> mysql_store::read_rows(net::request_context& contex
     made = co_await std::move(reading);
   }
   if (made) {
-    made->position = position;
+    made->position = before.watermark;
     shared_.metrics.rows_read.add(made->slices.size());
     shared_.rows_read.fetch_add(made->slices.size(), std::memory_order_relaxed);
   }
@@ -435,6 +444,8 @@ store_figures mysql_store::read_figures() const {
   out.rows_read = shared_.rows_read.load(std::memory_order_relaxed);
   out.healthy = shared_.feed->healthy();
   out.trouble = shared_.feed->trouble();
+  if (const std::string schema = watch_->trouble(); !schema.empty())
+    out.trouble += (out.trouble.empty() ? "" : "; ") + schema;
   return out;
 }
 

@@ -4,6 +4,8 @@
 // Thread, bound, failure: sql_connection.h. Lifetime: `options` are shared by all connections made with them.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 
 #include "net/core/pool_connector.h"
@@ -19,6 +21,7 @@ namespace syncline::storage::mysql {
 // connector's threads; nothing with our own sessions, which have none.
 void wait_for_closed_connections();
 
+// `connect` and `expire` by any thread.
 class sql_connector final : public net::pool_connector {
  public:
   explicit sql_connector(std::shared_ptr<const session_options> options) : options_(std::move(options)) {}
@@ -26,8 +29,11 @@ class sql_connector final : public net::pool_connector {
   net::task<net::result<void>> reset(net::request_context& context, net::pooled& connection) override;
   net::task<net::result<void>> validate(net::request_context& context, net::pooled& connection) override;
   net::task<void> close(net::request_context& context, net::pooled& connection) override;
+  // What is open, or being opened, counts as broken from now on: nobody is given it, who has it may finish.
+  void expire() noexcept { age_.fetch_add(1, std::memory_order_release); }
 
  private:
+  std::atomic<std::uint64_t> age_{0};
   std::shared_ptr<const session_options> options_;
 };
 

@@ -88,6 +88,7 @@ net::task<net::result<write_outcome>> open_transactions::write(net::request_cont
   batch_ending made = co_await std::move(writing);
   shared_.metrics.batches.add();
   bool over = !made.outcome && made.outcome.error().code != errc::conflict;
+  if (over) static_cast<void>(met_read_only(shared_, mine->on, made.outcome.error()));
   if (!over && !made.keep) {
     auto undoing = db.sql(context, "ROLLBACK TO SAVEPOINT syncline_batch");
     const net::result<result_rows> undone = co_await std::move(undoing);
@@ -125,7 +126,8 @@ net::task<net::result<std::int64_t>> open_transactions::end(net::request_context
   }
   auto committing = commit(context, mine->on);
   const net::result<void> committed = co_await std::move(committing);
-  const bool lost = mine->on->broken();
+  const bool refused = !committed && met_read_only(shared_, mine->on, committed.error());
+  const bool lost = !refused && mine->on->broken();
   mine->finished = true;
   mine->on.end();
   if (!committed && lost)

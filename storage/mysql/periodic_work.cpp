@@ -13,22 +13,33 @@ namespace syncline::storage::mysql {
 namespace {
 
 constexpr std::chrono::seconds kRunMax{30};
-constexpr std::uint32_t kPurgeRows = 500;  // a transaction that holds the clock for some milliseconds
+constexpr std::chrono::seconds kBatchMax{5};  // none is begun that may not end in time
+constexpr std::uint32_t kPurgeRows = 500;     // a transaction that holds the clock for some milliseconds
 
 net::task<net::result<void>> purge_expired(net::request_context& context, sql_connection& db,
                                            const catalog& all, std::int64_t tombstones_s,
                                            std::int64_t records_s) {
-  for (std::uint64_t purged = kPurgeRows; purged == kPurgeRows;) {
-    auto purging = purge_tombstones(context, db, all, tombstones_s, kPurgeRows);
-    const net::result<std::uint64_t> done = co_await std::move(purging);
-    if (!done) co_return done.error();
-    purged = *done;
-  }
   const auto now =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();
-  auto forgetting = purge_idempotency(context, db, now - records_s, kPurgeRows);
-  co_return co_await std::move(forgetting);
+  bool tombstones = true;
+  bool records = true;
+  // In turns, so that a run whose time is up has left neither out.
+  while ((tombstones || records) && std::chrono::steady_clock::now() + kBatchMax < context.deadline()) {
+    if (tombstones) {
+      auto purging = purge_tombstones(context, db, all, tombstones_s, kPurgeRows);
+      const net::result<purge_result> done = co_await std::move(purging);
+      if (!done) co_return done.error();
+      tombstones = done->looked_at == kPurgeRows;
+    }
+    if (records) {
+      auto forgetting = purge_idempotency(context, db, now - records_s, kPurgeRows);
+      const net::result<std::uint64_t> forgotten = co_await std::move(forgetting);
+      if (!forgotten) co_return forgotten.error();
+      records = *forgotten == kPurgeRows;
+    }
+  }
+  co_return net::result<void>();
 }
 
 }  // namespace

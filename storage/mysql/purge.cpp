@@ -58,9 +58,9 @@ net::task<net::result<std::uint64_t>> carry_out(net::request_context& context, s
 
 }  // namespace
 
-net::task<net::result<std::uint64_t>> purge_tombstones(net::request_context& context, sql_connection& db,
-                                                       const catalog& all, std::int64_t older_than_s,
-                                                       std::uint32_t limit) {
+net::task<net::result<purge_result>> purge_tombstones(net::request_context& context, sql_connection& db,
+                                                      const catalog& all, std::int64_t older_than_s,
+                                                      std::uint32_t limit) {
   auto reading = row_probes::read(context, db, all);
   net::result<row_probes> probes = co_await std::move(reading);
   if (!probes) co_return probes.error();
@@ -85,7 +85,7 @@ net::task<net::result<std::uint64_t>> purge_tombstones(net::request_context& con
   auto ending = hold->commit(context);
   net::result<void> ended = co_await std::move(ending);
   if (!ended) co_return ended.error();
-  co_return *purged;
+  co_return purge_result{*purged, judged->present.size() + judged->purged.size()};
 }
 
 }  // namespace syncline::storage::mysql

@@ -6,7 +6,8 @@
 #include "net/core/event.h"
 #include "perf/log.h"
 #include "storage/mysql/open_connection.h"
-#include "storage/mysql/small_result.h"
+#include "storage/mysql/row_reads.h"
+#include "storage/mysql/text_rows.h"
 
 namespace syncline::storage::mysql {
 
@@ -14,14 +15,38 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kAskMax{2000};
+constexpr std::chrono::seconds kCheckOrderEvery{10};  // while a replica is in use; else each time
 
-net::task<net::result<std::int64_t>> clock_of(net::request_context& context, sql_connection& db) {
-  auto asking = db.execute(context, "SELECT seq FROM syncline_clock WHERE id=1", {});
-  const net::result<result_rows> got = co_await std::move(asking);
+net::task<net::result<std::int64_t>> clock_of(net::request_context& context, sql_connection& db,
+                                              std::int64_t generation) {
+  clock_sink found;
+  auto asking = db.read(context, kPositionSql, {}, found);
+  const net::result<statement_notes> got = co_await std::move(asking);
   if (!got) co_return got.error();
-  const small_result found(*got);
-  if (found.size() == 0) co_return net::error(net::errc::schema_mismatch, "the replica has no feed clock");
-  co_return found.integer(0, 0);
+  if (!found.read()) co_return net::error(net::errc::schema_mismatch, "the replica has no feed clock");
+  co_return found.seq_in(generation);
+}
+
+// Older servers say slave where newer ones say replica, some both.
+net::task<net::result<void>> check_commit_order(net::request_context& context, sql_connection& db) {
+  auto asking = query(context, db,
+                      "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('replica_preserve_commit_order',"
+                      "'replica_parallel_workers','slave_preserve_commit_order','slave_parallel_workers')");
+  const net::result<text_rows> got = co_await std::move(asking);
+  if (!got) co_return got.error();
+  bool ordered = true;
+  std::int64_t workers = 0;
+  for (const text_row& row : *got) {
+    if (row.text(0).ends_with("commit_order")) {
+      ordered = row.text(1) != "OFF";
+    } else {
+      workers = row.integer(1);
+    }
+  }
+  if (ordered || workers <= 1) co_return net::result<void>();
+  co_return net::error(net::errc::unsupported, "the replica does not commit in the order of its source",
+                       "on it: STOP REPLICA SQL_THREAD; SET PERSIST replica_preserve_commit_order=ON; START "
+                       "REPLICA SQL_THREAD");
 }
 
 }  // namespace
@@ -35,7 +60,9 @@ replica::replica(std::string name, std::unique_ptr<server_pools> pools, std::int
 
 bool replica::try_use(std::int64_t position, std::int64_t now_ms) noexcept {
   if (!in_use()) return false;
-  if (seen() >= position) return true;
+  const std::int64_t seq = seen();
+  if (seq < 0) return false;
+  if (seq >= position) return true;
   // It may have come on since: one reader has a look.
   std::int64_t before = looked_at_ms_.load(std::memory_order_relaxed);
   return now_ms - before >= kLookEveryMs && looked_at_ms_.compare_exchange_strong(before, now_ms);
@@ -63,7 +90,7 @@ void replica::saw(std::int64_t seq, std::int64_t published, std::int64_t now_ms)
   if (before == 0 || moved) {
     behind_since_ms_.store(now_ms, std::memory_order_relaxed);
   } else if (now_ms - before > lag_max_ms_) {
-    leave_out("its feed stands still");
+    leave_out(seq < 0 ? "it follows another history" : "its feed stands still");
   }
 }
 
@@ -72,7 +99,7 @@ void replica::well(std::int64_t seq, std::int64_t published, std::int64_t now_ms
                            now_ms - behind_since_ms_.load(std::memory_order_relaxed) > lag_max_ms_;
   const bool moved = seq != seen();
   saw(seq, published, now_ms);
-  if (in_use() || (seq < published && !moved && stood_still)) return;
+  if (in_use() || seq < 0 || (seq < published && !moved && stood_still)) return;
   if (!usable_.exchange(true)) perf::log_info("a replica is used", {{"replica", name_}, {"seq", seq}});
 }
 
@@ -99,26 +126,41 @@ replica* replica_set::choose(std::int64_t position) noexcept {
 
 net::task<void> replica_set::watch(std::shared_ptr<watch_state> state, replica& of,
                                    std::shared_ptr<const session_options> sessions,
-                                   watermark_function published) {
+                                   published_function published) {
   net::core& on = *net::core::current();
   std::unique_ptr<sql_connection> db;
+  std::string unfit;
+  net::steady_time order_checked{};
   while (!state->stopping.load()) {
     net::request_context context(on);
     context.set_deadline(clock::now() + kAskMax);
     net::result<std::int64_t> seq = net::error(net::errc::down, "not asked");
-    const std::int64_t wanted = published();
+    const published_feed wanted = published();
     if (db == nullptr) {
       auto opening = open_connection(context, sessions);
       net::result<std::unique_ptr<sql_connection>> made = co_await std::move(opening);
       if (made) db = std::move(*made);
       if (!made) seq = made.error();
     }
-    if (db != nullptr) {
-      auto asking = clock_of(context, *db);
+    net::result<void> fit;
+    if (db != nullptr && (!of.in_use() || clock::now() >= order_checked + kCheckOrderEvery)) {
+      order_checked = clock::now();
+      auto checking = check_commit_order(context, *db);
+      fit = co_await std::move(checking);
+    }
+    if (db != nullptr && fit) {
+      auto asking = clock_of(context, *db, wanted.generation);
       seq = co_await std::move(asking);
     }
+    if (!fit) seq = fit.error();
     if (seq) {
-      of.well(*seq, wanted, steady_ms());
+      of.well(*seq, wanted.watermark, steady_ms());
+      unfit.clear();
+    } else if (!fit && fit.error().code == net::errc::unsupported) {
+      std::string why = fit.error().text();
+      if (why != unfit) perf::log_error("a replica cannot be used", {{"replica", of.name()}, {"why", why}});
+      unfit = std::move(why);
+      of.failed(fit.error());
     } else {
       of.failed(seq.error());
       db.reset();

@@ -1,13 +1,16 @@
 // Which replica may answer a read, and whether what it answered is new enough.
 //
-// On the replica the clock is read first and the rows after it, in one flight: so they are at least as new as
-// that clock. Below the watermark that was published when the read began the answer is dropped and the
-// primary asked. A replica is chosen only when it was seen at that watermark already, or to have a look, one
-// read at a time and not more often than every kLookEveryMs; a watch on a core of its own looks as well. One
-// that fails, or whose clock stays behind for replica_lag_max_ms, is left out until the watch finds it well.
+// On the replica the clock and the newest generation are read first and the rows after them, in one flight:
+// so they are at least as new as that clock. Below the watermark that was published when the read began, or
+// in another generation than the sequencer knows (a replica that follows a primary that was lost, say,
+// whatever its clock says), the answer is dropped and the primary asked. A replica is chosen only when it was
+// seen at that watermark already, or to have a look, one read at a time and not more often than every
+// kLookEveryMs; a watch on a core of its own looks as well. One that fails, or whose clock stays behind for
+// replica_lag_max_ms, is left out until the watch finds it well.
 //
 // It holds with a replica that commits in the order of its source (replica_preserve_commit_order, on by
-// default since 8.0.27): otherwise a clock could come before the rows that it counts.
+// default since 8.0.27, or a single worker): otherwise a clock could come before the rows that it counts. The
+// watch asks for both before it takes a replica in, and now and then while it is used.
 //
 // Thread: choose() and saw() any core; start() and stop() as the store's. Bound: one connection for the watch
 // of each replica. Failure: none to the caller: a replica that cannot answer costs a look.
@@ -35,7 +38,8 @@ class replica {
 
   // True: ask it, for a reader that needs `position`.
   [[nodiscard]] bool try_use(std::int64_t position, std::int64_t now_ms) noexcept;
-  // Its clock stood at `seq` when `published` was the watermark.
+  // Its clock stood at `seq` when `published` was the watermark; -1: in another generation, so only the watch
+  // looks at it until that has changed.
   void saw(std::int64_t seq, std::int64_t published, std::int64_t now_ms) noexcept;
   void failed(const net::error& why) noexcept;
   // Found by the watch to be reachable.
@@ -57,10 +61,16 @@ class replica {
   std::atomic<std::int64_t> behind_since_ms_{0};
 };
 
+// What the sequencer has published.
+struct published_feed {
+  std::int64_t watermark = 0;
+  std::int64_t generation = 0;  // the newest one's id
+};
+
 class replica_set {
  public:
-  using watermark_function = std::function<std::int64_t()>;
-  explicit replica_set(watermark_function published) : published_(std::move(published)) {}
+  using published_function = std::function<published_feed()>;
+  explicit replica_set(published_function published) : published_(std::move(published)) {}
   void add(std::string name, std::unique_ptr<server_pools> pools,
            std::shared_ptr<const session_options> sessions, std::int64_t lag_max_ms);
   // Null: the primary.
@@ -76,8 +86,8 @@ class replica_set {
   struct watch_state;
   [[nodiscard]] static net::task<void> watch(std::shared_ptr<watch_state> state, replica& of,
                                              std::shared_ptr<const session_options> sessions,
-                                             watermark_function published);
-  watermark_function published_;
+                                             published_function published);
+  published_function published_;
   std::vector<std::unique_ptr<replica>> all_;
   std::vector<std::shared_ptr<const session_options>> sessions_;
   std::shared_ptr<watch_state> state_;

@@ -17,7 +17,6 @@ namespace syncline::storage::mysql {
 namespace {
 
 constexpr std::size_t kStatementsAtOnce = 4;
-constexpr std::string_view kPosition = "SELECT seq FROM syncline_clock WHERE id=1";
 
 row_slice slice_of(const row_maker::place& at, std::uint32_t group) {
   row_slice out;
@@ -44,7 +43,7 @@ class statement_train {
  public:
   statement_train(net::request_context& context, sql_connection& db, clock_sink* position)
       : context_(context), db_(db) {
-    if (position != nullptr) running_.push_back(db_.read(context_, kPosition, {}, *position));
+    if (position != nullptr) running_.push_back(db_.read(context_, kPositionSql, {}, *position));
   }
   // `with` is copied, `into` outlives the train.
   [[nodiscard]] net::task<net::result<void>> send(const statement& what, row_sink& into) {
@@ -197,9 +196,12 @@ statement union_of_groups(const table_plan& plan, const std::vector<std::size_t>
 
 net::result<bool> clock_sink::row(const std::vector<column>& columns, const row_fields& fields) {
   text_arena none;
-  auto value = decode_value(columns[0], fields[0], none);
-  if (!value) return value.error();
-  seq = value->integer;
+  auto seq = decode_value(columns[0], fields[0], none);
+  if (!seq) return seq.error();
+  auto generation = decode_value(columns[1], fields[1], none);
+  if (!generation) return generation.error();
+  seq_ = seq->integer;
+  generation_ = generation->k == cell::kind::integer ? generation->integer : 0;
   return true;
 }
 

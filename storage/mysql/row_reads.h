@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "storage/mysql/table_plan.h"
@@ -20,10 +21,21 @@
 namespace syncline::storage::mysql {
 
 // Where a server's feed stands: read before the rows, in the same flight, so they are at least as new.
+inline constexpr std::string_view kPositionSql =
+    "SELECT seq, (SELECT id FROM syncline_generation ORDER BY number DESC LIMIT 1) FROM syncline_clock WHERE "
+    "id=1";
 class clock_sink final : public row_sink {
  public:
   net::result<bool> row(const std::vector<column>& columns, const row_fields& fields) override;
-  std::int64_t seq = -1;
+  [[nodiscard]] bool read() const noexcept { return seq_ >= 0; }
+  // -1: the server is in another generation, so its seqs count something else; or nobody knows ours yet (0).
+  [[nodiscard]] std::int64_t seq_in(std::int64_t generation) const noexcept {
+    return generation != 0 && generation == generation_ ? seq_ : -1;
+  }
+
+ private:
+  std::int64_t seq_ = -1;
+  std::int64_t generation_ = 0;
 };
 
 inline constexpr std::size_t kAnswerBytesMax = 16U * 1024 * 1024;

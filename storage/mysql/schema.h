@@ -73,11 +73,14 @@ inline constexpr std::uint32_t kNumberBatchRows = 2000;
 
 // Deletes entries whose row is gone for longer than `older_than_s`, at most `limit`, and moves the horizon,
 // in one transaction that holds the clock. Entries whose row is found after all get gone_at NULL instead.
-// Returns how many were deleted.
-[[nodiscard]] net::task<net::result<std::uint64_t>> purge_tombstones(net::request_context& context,
-                                                                     sql_connection& db, const catalog& all,
-                                                                     std::int64_t older_than_s,
-                                                                     std::uint32_t limit);
+struct purge_result {
+  std::uint64_t deleted = 0;
+  std::uint64_t looked_at = 0;  // `limit`: there may be more
+};
+[[nodiscard]] net::task<net::result<purge_result>> purge_tombstones(net::request_context& context,
+                                                                    sql_connection& db, const catalog& all,
+                                                                    std::int64_t older_than_s,
+                                                                    std::uint32_t limit);
 
 // The `resources` object of a config for the tables of the connection's schema (JSON text, two-space indent);
 // notes about what was left out as // comments.

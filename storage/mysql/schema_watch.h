@@ -4,7 +4,8 @@
 // TRUNCATE, DROP and CREATE, and the swap at the end of an online schema change fire no trigger. A resource
 // whose triggers are gone or whose table is another one starts over (migration.h); every node's sequencer
 // sees the new incarnation with its next look. A resource that another node has migrated to another
-// declaration is left alone and reported: two nodes must not undo each other's triggers.
+// declaration is left alone and reported (trouble(), in the store's figures; the log): two nodes must not
+// undo each other's triggers.
 //
 // Thread: start() and stop() like the sequencer's, the checks on the core it was made on, with a connection
 // of its own that is open only while it looks. Bound: one check at a time. Failure: trouble(); the next check

@@ -83,13 +83,15 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   net::task<net::result<bool>> step();
   net::task<net::result<bool>> look();
   net::task<net::result<bool>> round();
-  net::task<net::result<bool>> history_went_back(std::int64_t generation);
+  net::task<net::result<bool>> history_went_back(generation newest);
   net::task<net::result<bool>> resources_changed(std::int64_t sum);
   void tell(std::int64_t seq, bool everything, const std::vector<feed_place>& others,
             const std::vector<feed_place>& entered);
   void append_items(const std::vector<feed_place>& places,
                     const std::unordered_map<std::int64_t, std::uint32_t>& ordinals, change_notice& to) const;
   void answer_waiting(const round_result& of);
+  void note_server(const feed_clock& clock);
+  void now_in(generation newest);
   void failed(const net::error& why);
   void recovered();
   [[nodiscard]] std::shared_ptr<const std::vector<resource_row>> known_rows() const {
@@ -113,7 +115,9 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   std::unique_ptr<sql_connection> db;
   std::vector<settle_ptr> waiting;
   std::int64_t told = 0;
-  std::int64_t generation = 0;  // the newest that was seen
+  generation known;    // the newest that was seen
+  std::string server;  // its uuid; empty: not seen yet
+  std::function<void()> other_server;
   std::int64_t incarnations = -1;
   int failures = 0;
   std::int64_t server_began = -1;  // unix seconds; 0: it does not say
@@ -125,6 +129,7 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   // Any thread.
   std::atomic<std::int64_t> watermark{0};
   std::atomic<std::int64_t> horizon{0};
+  std::atomic<std::int64_t> generation_id{0};
   std::atomic<bool> well{true};
   std::atomic<std::int64_t> drained_us{0};
   mutable std::mutex mutex;
@@ -179,21 +184,36 @@ net::task<net::result<void>> sequencer::state::look_at_server() {
   co_return net::result<void>();
 }
 
+// Also where another node has begun the generation for it.
+void sequencer::state::note_server(const feed_clock& clock) {
+  const bool other =
+      clock.server != clock.server_is_now || (!server.empty() && server != clock.server_is_now);
+  server = clock.server_is_now;
+  if (other && other_server) other_server();
+}
+
 // Whether something other than a plain continuation has happened since the generation we know.
-net::task<net::result<bool>> sequencer::state::history_went_back(std::int64_t newest) {
-  const std::int64_t known = std::exchange(generation, newest);
-  if (known == 0 || known == newest) co_return false;
-  if (newest < known) co_return true;
-  auto asking =
-      query(context, *db,
-            fmt::format("SELECT COALESCE(MIN(first_seq),{}) FROM syncline_generation WHERE number>{}", told,
-                        known));
-  net::result<text_rows> first = co_await std::move(asking);
-  if (!first) {
-    generation = known;
-    co_return first.error();
+net::task<net::result<bool>> sequencer::state::history_went_back(generation newest) {
+  if (newest == known) co_return false;
+  bool back = false;
+  if (known.id != 0) {
+    auto asking = query(
+        context, *db,
+        fmt::format("SELECT COALESCE(MAX(number={0} AND id={1}),0), COALESCE(MIN(IF(number>{0},first_seq,"
+                    "NULL)),{2}) FROM syncline_generation",
+                    known.number, known.id, told));
+    net::result<text_rows> since = co_await std::move(asking);
+    if (!since) co_return since.error();
+    // One that is not there any more belongs to a history that was lost.
+    back = since->front().integer(0) == 0 || since->front().integer(1) < told;
   }
-  co_return first->front().integer(0) < told;
+  now_in(newest);
+  co_return back;
+}
+
+void sequencer::state::now_in(generation newest) {
+  known = newest;
+  generation_id.store(newest.id, std::memory_order_release);
 }
 
 // Whether a resource has started over, here or by the doing of another node; the new rows are published then.
@@ -218,8 +238,9 @@ net::task<net::result<bool>> sequencer::state::look() {
   auto looking = look_at_feed(context, *db);
   net::result<feed_clock> clock = co_await std::move(looking);
   if (!clock) co_return clock.error();
-  if (clock->pending_max != 0 || history_broke(*clock, told)) co_return true;
-  auto asking = history_went_back(clock->generation);
+  if (clock->pending_max != 0 || clock->read_only || history_broke(*clock, told)) co_return true;
+  note_server(*clock);
+  auto asking = history_went_back(clock->newest);
   net::result<bool> back = co_await std::move(asking);
   if (!back) co_return back.error();
   auto comparing = resources_changed(clock->incarnations);
@@ -251,6 +272,7 @@ net::task<net::result<bool>> sequencer::state::round() {
   if (!done) co_return done.error();
   const round_result& r = *done;
   server_restarted = false;
+  note_server(r.before);
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady::now() - begun).count();
   metrics.rounds.add();
   metrics.entries.add(r.entered.size());
@@ -265,12 +287,13 @@ net::task<net::result<bool>> sequencer::state::round() {
     metrics.restarts.add();
     perf::log_warn("the feed begins a new generation",
                    {{"seq", r.before.seq}, {"told", told}, {"server", r.before.server_is_now}});
-    generation = r.generation;
+    now_in(r.newest);
   } else {
-    auto asking = history_went_back(r.generation);
+    auto asking = history_went_back(r.newest);
     net::result<bool> back = co_await std::move(asking);
     // The round is committed, so what cannot be asked counts as the worst.
     everything = everything || !back || *back;
+    if (!back) now_in(r.newest);
   }
   auto comparing = resources_changed(r.before.incarnations);
   net::result<bool> over = co_await std::move(comparing);
@@ -313,10 +336,10 @@ void sequencer::state::tell(std::int64_t seq, bool everything, const std::vector
     notice->everything =
         everything || others.size() + entered.size() > static_cast<std::size_t>(kNoticeItemsMax);
     if (!notice->everything) {
-      const auto known = known_rows();
+      const auto named = known_rows();
       std::unordered_map<std::int64_t, std::uint32_t> ordinals;
-      for (std::size_t i = 0; i < known->size(); ++i)
-        if ((*known)[i].id != 0) ordinals[(*known)[i].id] = static_cast<std::uint32_t>(i);
+      for (std::size_t i = 0; i < named->size(); ++i)
+        if ((*named)[i].id != 0) ordinals[(*named)[i].id] = static_cast<std::uint32_t>(i);
       notice->items.reserve(others.size() + entered.size());
       for (const auto* places : {&others, &entered}) append_items(*places, ordinals, *notice);
     }
@@ -420,6 +443,10 @@ void sequencer::set_listener(feed_listener* listener) {
   state_->listener = listener;
 }
 
+void sequencer::on_other_server(std::function<void()> then) {
+  state_->other_server = std::move(then);
+}
+
 void sequencer::start() {
   state& s = *state_;
   if (s.running.exchange(true)) return;
@@ -457,6 +484,10 @@ std::int64_t sequencer::watermark() const noexcept {
 
 std::int64_t sequencer::horizon() const noexcept {
   return state_->horizon.load(std::memory_order_relaxed);
+}
+
+std::int64_t sequencer::generation_id() const noexcept {
+  return state_->generation_id.load(std::memory_order_acquire);
 }
 
 std::shared_ptr<const std::vector<resource_row>> sequencer::resources() const {

@@ -51,6 +51,9 @@ class sequencer {
   // Before start(): where the feed stands, and what the resources are called in it.
   void start_at(std::int64_t watermark, std::int64_t horizon, std::vector<resource_row> resources);
   void set_listener(feed_listener* listener);
+  // Before start(): called on the core when the server is found to be another one, before anything of it is
+  // published.
+  void on_other_server(std::function<void()> then);
   void start();
   void stop();  // from a thread that is no core; the core's loop still runs
 
@@ -60,6 +63,8 @@ class sequencer {
 
   [[nodiscard]] std::int64_t watermark() const noexcept;  // published
   [[nodiscard]] std::int64_t horizon() const noexcept;
+  // The id of the newest generation that was seen; stored before a watermark of it. 0: none yet.
+  [[nodiscard]] std::int64_t generation_id() const noexcept;
   [[nodiscard]] std::shared_ptr<const std::vector<resource_row>> resources()
       const;  // by ordinal; new when one started over
   [[nodiscard]] bool healthy() const noexcept;

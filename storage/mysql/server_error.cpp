@@ -114,4 +114,9 @@ std::uint32_t server_code(const net::error& from) noexcept {
   return read.ec == std::errc() && end - read.ptr >= 2 && read.ptr[0] == ' ' && read.ptr[1] == '(' ? out : 0;
 }
 
+bool is_read_only(const net::error& said) noexcept {
+  const std::uint32_t number = server_code(said);
+  return number == code::kOptionForbids || number == code::kReadOnlyMode;
+}
+
 }  // namespace syncline::storage::mysql

@@ -14,7 +14,8 @@ namespace syncline::storage::mysql {
 namespace code {
 inline constexpr std::uint32_t kTooManyConnections = 1040, kAccessDenied = 1045, kDuplicateKey = 1062,
                                kLockWaitTimeout = 1205, kDeadlock = 1213, kInsecureTransport = 1251,
-                               kTooManyPrepared = 1461, kNotPrepared = 5110, kCapabilityFailed = 5001;
+                               kTooManyPrepared = 1461, kOptionForbids = 1290, kReadOnlyMode = 1836,
+                               kNotPrepared = 5110, kCapabilityFailed = 5001;
 }  // namespace code
 
 [[nodiscard]] net::error server_error(std::uint32_t code, std::string_view sql_state, std::string_view text);
@@ -22,5 +23,7 @@ inline constexpr std::uint32_t kTooManyConnections = 1040, kAccessDenied = 1045,
 [[nodiscard]] net::error read_server_error(std::string_view body, bool& fatal);
 // MySQL's number of an error made here; 0 for others.
 [[nodiscard]] std::uint32_t server_code(const net::error& from) noexcept;
+// The server takes no writes: it was demoted, or an administrator wants it so. Nothing was written.
+[[nodiscard]] bool is_read_only(const net::error& said) noexcept;
 
 }  // namespace syncline::storage::mysql

@@ -10,6 +10,7 @@ namespace syncline::storage::mysql {
 namespace {
 
 constexpr std::chrono::seconds kStopMax{5};
+constexpr std::int64_t kSuspectEveryMs = 1000;
 
 // `ended` is destroyed with the task when the core ends first, which ends the waiting too.
 net::task<void> stop_pool(net::connection_pool& pool, std::size_t core,
@@ -38,6 +39,15 @@ server_pools::server_pools(net::core_group& cores, const net::pool_options& opti
 net::task<net::result<db_lease>> server_pools::acquire(net::request_context& context, net::lease_kind kind) {
   used_.store(true, std::memory_order_relaxed);
   return pools_[context.on().id() % pools_.size()]->acquire(context, kind);
+}
+
+void server_pools::suspect() noexcept {
+  const std::int64_t now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                               std::chrono::steady_clock::now().time_since_epoch())
+                               .count();
+  std::int64_t before = suspected_ms_.load(std::memory_order_relaxed);
+  if (now - before < kSuspectEveryMs || !suspected_ms_.compare_exchange_strong(before, now)) return;
+  connector_.expire();
 }
 
 server_pools::counts server_pools::count() const {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -26,6 +27,12 @@ class server_pools {
   server_pools& operator=(const server_pools&) = delete;
 
   [[nodiscard]] net::task<net::result<db_lease>> acquire(net::request_context& context, net::lease_kind kind);
+  // The server is another one: no connection that is open, or being opened, on any core is used again. Any
+  // thread.
+  void expire() noexcept { connector_.expire(); }
+  // It may be another one, since it refuses what only a replica refuses. The same, at most once a second: a
+  // server that stays read-only must not cost a connect for each write. Any thread.
+  void suspect() noexcept;
   // How many connections are open, and how many of them are lent.
   struct counts {
     std::uint32_t open = 0, in_use = 0;
@@ -40,6 +47,7 @@ class server_pools {
   sql_connector connector_;
   std::vector<std::unique_ptr<net::pool<sql_connection>>> pools_;
   std::atomic<bool> used_{false};
+  std::atomic<std::int64_t> suspected_ms_{0};
 };
 
 }  // namespace syncline::storage::mysql

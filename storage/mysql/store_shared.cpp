@@ -46,6 +46,13 @@ bool lost_connection(const net::error& why, const sql_connection& on,
   return on.broken() && (why.code == net::errc::down || why.code == net::errc::closed);
 }
 
+bool met_read_only(store_shared& shared, db_lease& on, const net::error& why) noexcept {
+  if (!is_read_only(why)) return false;
+  on.mark_broken();
+  shared.primary->suspect();
+  return true;
+}
+
 net::result<void> usable(const store_shared& shared, const net::request_context& context) {
   if (context.cancelled()) return net::error(net::errc::cancelled, "the request was cancelled");
   if (context.expired()) return net::error(net::errc::timed_out, "the deadline passed");

@@ -45,6 +45,9 @@ struct store_shared {
 // The statement failed because its connection ended, or somebody ended it (KILL), while the request goes on.
 [[nodiscard]] bool lost_connection(const net::error& why, const sql_connection& on,
                                    const net::request_context& context) noexcept;
+// Whether a write met a server that has become read-only; its connection is given up then, and the others of
+// the pool with it, because another server may have taken its place.
+[[nodiscard]] bool met_read_only(store_shared& shared, db_lease& on, const net::error& why) noexcept;
 // A request that is over, or a store that is stopping, is answered at once.
 [[nodiscard]] net::result<void> usable(const store_shared& shared, const net::request_context& context);
 

@@ -58,7 +58,8 @@ net::task<attempt> try_once(net::request_context& context, store_shared& shared,
   out.outcome = std::move(ending.outcome);
   if (!ending.keep) {
     if (!out.outcome && out.outcome.error().code == errc::locked) out.then = next_step::again_later;
-    if (!out.outcome && lost_connection(out.outcome.error(), db, context))
+    if (!out.outcome && (lost_connection(out.outcome.error(), db, context) ||
+                         met_read_only(shared, open.on, out.outcome.error())))
       out.then = next_step::again_elsewhere;
     auto undoing = roll_back(context, open.on);
     co_await std::move(undoing);
@@ -71,7 +72,9 @@ net::task<attempt> try_once(net::request_context& context, store_shared& shared,
   out.kept = committed.has_value();
   if (committed) co_return out;
   out.then = committed.error().code == errc::locked ? next_step::again_later : next_step::answer;
-  if (lost_connection(committed.error(), db, context)) {
+  if (met_read_only(shared, open.on, committed.error())) {
+    out.then = next_step::again_elsewhere;  // it was rolled back
+  } else if (lost_connection(committed.error(), db, context)) {
     out.then = next_step::in_doubt;  // the outcome is what it is if it happened
     co_return out;
   }

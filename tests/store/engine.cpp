@@ -128,7 +128,9 @@ class mysql_engine final : public engine {
         work(options_,
              [&](net::request_context& context, mysql::sql_connection& db) -> net::task<net::result<void>> {
                auto purging = mysql::purge_tombstones(context, db, all, older_than_s, 1000);
-               out = co_await std::move(purging);
+               const auto purged = co_await std::move(purging);
+               if (!purged) co_return purged.error();
+               out = purged->deleted;
                co_return net::result<void>();
              });
     return ran ? out : net::result<std::uint64_t>(ran.error());

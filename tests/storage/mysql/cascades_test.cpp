@@ -2,6 +2,8 @@
 
 #include "storage/mysql/cascades.h"
 
+#include <future>
+
 #include "tests/storage/mysql/sequencer_fixture.h"
 
 namespace syncline::storage::mysql {
@@ -21,6 +23,8 @@ class MysqlCascades : public mysql_feed_test {
     const std::set<std::string> once(all.begin(), all.end());
     return {once.begin(), once.end()};
   }
+  std::promise<void> deleted_;
+  std::function<task<void>()> kept_;
 };
 
 TEST_F(MysqlCascades, ThroughTablesThatAreNoResources) {
@@ -90,6 +94,72 @@ TEST_F(MysqlCascades, AChildCommittedJustBeforeIsNotMissed) {
     EXPECT_THAT(noted(), IsSupersetOf({"c [] 50 gone"})) << level;
     close(old);
   }
+}
+
+// Between our trigger and the cascade itself: what is added there under a row on the way waits.
+TEST_F(MysqlCascades, AGrandchildCannotComeInBetween) {
+  sql("CREATE TABLE p (id INT PRIMARY KEY)");
+  sql("CREATE TABLE m (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE)");
+  sql("CREATE TABLE c (id INT PRIMARY KEY, m INT, FOREIGN KEY (m) REFERENCES m (id) ON DELETE CASCADE)");
+  catalog all;
+  all.add(make_resource("c", "id:int64 m:int64", {"id"}));
+  migrated(all);
+  const std::string gate = unique("syncline_gate");
+  sql("CREATE TRIGGER slow BEFORE DELETE ON p FOR EACH ROW DO GET_LOCK('" + gate + "',10)");
+  sql("INSERT INTO p VALUES (1)");
+  sql("INSERT INTO m VALUES (10,1),(11,1)");
+  sql("INSERT INTO c VALUES (100,10)");
+  noted();
+  auto deletes = open_connection(here());
+  auto adds = open_connection(here());
+  sql("SET SESSION innodb_lock_wait_timeout=1", adds.get());
+  sql("SELECT GET_LOCK('" + gate + "',0)");
+  run([&]() -> task<void> {
+    auto in_background = [&]() -> task<void> {
+      request_context context(on_);
+      auto running = mysql::run(context, *deletes, "DELETE FROM p WHERE id=1");
+      const auto done = co_await std::move(running);
+      EXPECT_TRUE(done.has_value()) << done.error().text();
+      deleted_.set_value();
+    };
+    kept_ = in_background;
+    net::spawn(on_, kept_());
+    co_return;
+  });
+  EXPECT_TRUE(eventually([&] {
+    return one_field("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE='User lock' AND DB='" +
+                     schema_ + "'") == "1";
+  }));
+  lines added;
+  for (const char* row : {"(200,10)", "(201,11)"}) {  // under a row with children, and under one without
+    const auto done = get<std::uint64_t>([&](request_context& context) {
+      return mysql::run(context, *adds, std::string("INSERT INTO c VALUES ") + row);
+    });
+    if (done) added.emplace_back(row);
+  }
+  EXPECT_EQ(added, lines{}) << "nobody would be told that these went";
+  sql("SELECT RELEASE_LOCK('" + gate + "')");
+  deleted_.get_future().get();
+  EXPECT_EQ(sql("SELECT id FROM c"), lines{});
+  EXPECT_EQ(noted(), lines{"c [] 100 gone"});
+  close(deletes);
+  close(adds);
+}
+
+// MySQL lets no trigger lock such a table for writing; the statement is the owner's and must not fail.
+TEST_F(MysqlCascades, AStatementThatReadsTheTablesOnTheWayIsFollowedToo) {
+  sql("CREATE TABLE p (id INT PRIMARY KEY)");
+  sql("CREATE TABLE m (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE)");
+  sql("CREATE TABLE c (id INT PRIMARY KEY, m INT, FOREIGN KEY (m) REFERENCES m (id) ON DELETE CASCADE)");
+  catalog all;
+  all.add(make_resource("c", "id:int64 m:int64", {"id"}));
+  migrated(all);
+  sql("INSERT INTO p VALUES (1),(2)");
+  sql("INSERT INTO m VALUES (10,1),(20,2)");
+  sql("INSERT INTO c VALUES (100,10),(200,20)");
+  EXPECT_EQ(noted_by("DELETE FROM p WHERE id IN (SELECT p FROM m WHERE id=10)"), lines{"c [] 100 gone"});
+  EXPECT_EQ(noted_by("DELETE p FROM p JOIN c ON c.id=200 WHERE p.id=2"), lines{"c [] 200 gone"});
+  EXPECT_EQ(sql("SELECT id FROM c"), lines{});
 }
 
 TEST_F(MysqlCascades, KeysThatChangeNoRowNeedNothing) {

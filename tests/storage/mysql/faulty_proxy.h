@@ -58,6 +58,8 @@ class faulty_proxy {
   // Everything is let through again; what was held comes now.
   void restore() { budget_ = kUnlimited; }
   void delay(int ms) { delay_ms_ = ms; }
+  // New connections go to another server; those that are open stay where they are.
+  void lead_new_to(std::uint16_t port) { server_port_ = port; }
   void delay_connects(int ms) { connect_ms_ = ms; }            // what a new client says arrives so much later
   [[nodiscard]] bool struck() const { return held_; }          // the fault has happened
   [[nodiscard]] long forwarded() const { return forwarded_; }  // bytes from the server so far
@@ -191,7 +193,7 @@ class faulty_proxy {
   }
 
   std::string host_;
-  std::uint16_t server_port_;
+  std::atomic<std::uint16_t> server_port_;
   std::uint16_t port_ = 0;
   int listener_ = -1;
   std::atomic<bool> stop_{false}, held_{false};

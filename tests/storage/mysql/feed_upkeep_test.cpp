@@ -1,5 +1,6 @@
 // What keeps the feed true: the schema watch, the purge, check-feed, introspection.
 
+#include "storage/mysql/periodic_work.h"
 #include "storage/mysql/schema_watch.h"
 #include "storage/mysql/server_error.h"
 #include "tests/storage/mysql/sequencer_fixture.h"
@@ -23,10 +24,19 @@ class MysqlFeedUpkeep : public mysql_feed_test {
     migrated(all_);
   }
   std::uint64_t purged(std::int64_t older_than_s, std::uint32_t limit = 100) {
-    const auto out = get<std::uint64_t>(
+    const auto out = get<purge_result>(
         [&](request_context& context) { return purge_tombstones(context, *db_, all_, older_than_s, limit); });
     EXPECT_TRUE(out.has_value()) << out.error().text();
-    return out ? *out : 0;
+    return out ? out->deleted : 0;
+  }
+  // As the server does it every purge_interval_s.
+  void purge_run() {
+    mysql_options options;
+    options.tombstone_days = 1;
+    options.idempotency_keep_h = 1;
+    const periodic_work::work work = purge_work(options, all_);
+    const auto done = get<void>([&](request_context& context) { return work(context, *db_); });
+    EXPECT_TRUE(done.has_value()) << done.error().text();
   }
   check_report checked(bool repair = false) {
     const auto out =
@@ -62,6 +72,29 @@ TEST_F(MysqlFeedUpkeep, ThePurgeIsBounded) {
   node->settled();
   EXPECT_EQ(purged(0, 2), 2U);
   EXPECT_EQ(purged(0, 2), 1U);
+}
+
+// Most of a batch may be rows that are there after all: those behind them are reached in the same run.
+TEST_F(MysqlFeedUpkeep, ARunOfThePurgeReachesWhatLiesBehindLiveRows) {
+  auto node = started(all_);
+  sql("SET SESSION cte_max_recursion_depth=10000");
+  sql("INSERT INTO notes SELECT n,7,'x',0 FROM (WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s "
+      "WHERE n<1210) SELECT n FROM s) AS numbers");
+  sql("DELETE FROM notes WHERE id>1200");
+  node->settled();
+  sql("UPDATE syncline_feed SET gone_at=IF(gone_at IS NULL,1,2)");
+  purge_run();
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_feed"), "1200");
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_feed WHERE gone_at IS NOT NULL"), "0");
+}
+
+TEST_F(MysqlFeedUpkeep, ARunOfThePurgeForgetsEveryOldRecord) {
+  sql("SET SESSION cte_max_recursion_depth=10000");
+  sql("INSERT INTO syncline_idempotency SELECT CONCAT('k',n),1,1,'',1,IF(n>1200,UNIX_TIMESTAMP(),1) FROM "
+      "(WITH "
+      "RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n<1203) SELECT n FROM s) AS numbers");
+  purge_run();
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_idempotency"), "3");
 }
 
 // A restored backup's clock that a repair moves on must not pass for what its clients know.
@@ -194,12 +227,13 @@ TEST_F(MysqlFeedUpkeep, ReplacingTriggersLosesNoWrite) {
       "0");
 }
 
-// A server whose binary log is on refuses CREATE TRIGGER to accounts without SUPER.
-class refusing_triggers final : public sql_connection {
+// Answers some statements itself: by an error.
+class refusing_connection final : public sql_connection {
  public:
-  explicit refusing_triggers(sql_connection& to) : to_(to) {}
+  using refusal = std::function<std::optional<net::error>(std::string_view text)>;
+  refusing_connection(sql_connection& to, refusal refuse) : to_(to), refuse_(std::move(refuse)) {}
   task<net::result<result_rows>> sql(request_context& context, std::string_view text) override {
-    if (text.starts_with("CREATE TRIGGER")) return refused();
+    if (auto why = refuse_(text)) return refused(std::move(*why));
     return to_.sql(context, text);
   }
   task<net::result<result_rows>> execute(request_context& context, std::string_view text,
@@ -215,24 +249,54 @@ class refusing_triggers final : public sql_connection {
   [[nodiscard]] bool broken() const noexcept override { return to_.broken(); }
 
  private:
-  static task<net::result<result_rows>> refused() {
-    co_return server_error(1419, "HY000",
-                           "You do not have the SUPER privilege and binary logging is enabled");
-  }
+  static task<net::result<result_rows>> refused(net::error why) { co_return why; }
   sql_connection& to_;
+  refusal refuse_;
 };
 
+// A server whose binary log is on refuses CREATE TRIGGER to accounts without SUPER.
 TEST_F(MysqlFeedUpkeep, BinaryLoggingWithoutTheRightSaysWhatToDo) {
   sql("CREATE TABLE more (id INT PRIMARY KEY)");
   catalog wider;
   wider.add(make_resource("more", "id:int64", {"id"}));
-  refusing_triggers refusing(*db_);
+  refusing_connection refusing(*db_, [](std::string_view text) -> std::optional<net::error> {
+    if (!text.starts_with("CREATE TRIGGER")) return std::nullopt;
+    return server_error(1419, "HY000", "You do not have the SUPER privilege and binary logging is enabled");
+  });
   const auto report = get<migrate_report>(
       [&](request_context& context) { return migrate(context, refusing, wider, false, {}); });
   ASSERT_FALSE(report.has_value());
   EXPECT_EQ(report.error().code, errc::unsupported);
   EXPECT_THAT(report.error().text(), HasSubstr("log_bin_trust_function_creators"));
   migrated(wider);
+}
+
+// Triggers were dropped and rows changed unseen; the node that puts them back dies before it says so.
+TEST_F(MysqlFeedUpkeep, ACrashAfterTheTriggersWerePlacedStillStartsTheResourceOver) {
+  const std::string incarnation = one_field("SELECT incarnation FROM syncline_resource");
+  for (const std::string& name :
+       sql("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE()"))
+    sql("DROP TRIGGER " + name);
+  sql("INSERT INTO notes VALUES (1,7,'unseen',0)");
+  bool placed = false;
+  refusing_connection dying(*db_, [&](std::string_view text) -> std::optional<net::error> {
+    placed = placed || text.starts_with("CREATE TRIGGER");
+    if (!placed || !text.starts_with("UPDATE syncline_resource")) return std::nullopt;
+    return net::error(errc::down, "the node is dead");
+  });
+  const auto broken_off =
+      get<schema_findings>([&](request_context& context) { return check_schema(context, dying, all_); });
+  ASSERT_FALSE(broken_off.has_value());
+  EXPECT_EQ(one_field("SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE()"),
+            "3");
+  EXPECT_FALSE(missing(all_).empty());
+  const auto again =
+      get<schema_findings>([&](request_context& context) { return check_schema(context, *db_, all_); });
+  ASSERT_TRUE(again.has_value()) << again.error().text();
+  EXPECT_EQ(again->restarted, lines{"notes"});
+  EXPECT_NE(one_field("SELECT incarnation FROM syncline_resource"), incarnation);
+  EXPECT_EQ(missing(all_), lines{});
+  EXPECT_TRUE(checked().clean());
 }
 
 TEST_F(MysqlFeedUpkeep, IntrospectionPrintsWhatFits) {

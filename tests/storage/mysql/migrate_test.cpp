@@ -205,6 +205,26 @@ TEST_F(MysqlMigrate, ATruncatedSwappedOrDroppedTableStartsOver) {
   }
 }
 
+// The numbers of 300 partitions are longer than group_concat_max_len.
+TEST_F(MysqlMigrate, ALatePartitionOfManyThatIsTruncatedStartsTheTableOver) {
+  std::string partitions;
+  for (int i = 1; i <= 300; ++i)
+    partitions += (i == 1 ? "" : ",") + ("PARTITION p" + std::to_string(i)) + " VALUES LESS THAN (" +
+                  std::to_string(i * 10) + ")";
+  sql("CREATE TABLE notes (id BIGINT PRIMARY KEY, owner INT, body VARCHAR(100), deleted TINYINT(1) NOT NULL "
+      "DEFAULT 0, KEY (owner)) PARTITION BY RANGE (id) (" +
+      partitions + ")");
+  sql("INSERT INTO notes VALUES (5,1,'a',0),(2995,1,'b',0)");
+  catalog all;
+  all.add(notes());
+  migrated(all);
+  EXPECT_TRUE(migrated(all).resources_restarted.empty());
+  sql("ALTER TABLE notes TRUNCATE PARTITION p299, p300");
+  EXPECT_EQ(migrated(all).resources_restarted, lines{"notes"});
+  EXPECT_TRUE(migrated(all).resources_restarted.empty());
+  EXPECT_EQ(missing(all), lines{});
+}
+
 TEST_F(MysqlMigrate, AnIndexOfTheOwnerStartsNothingOver) {
   make_notes(10);
   catalog all;

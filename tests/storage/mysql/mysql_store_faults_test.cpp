@@ -260,6 +260,16 @@ TEST_F(MysqlStoreFaults, AColumnDroppedUnderUsIsASchemaMismatchAndGoesAwayWithIt
   EXPECT_TRUE(nothing_is_leaked());
 }
 
+TEST_F(MysqlStoreFaults, AnotherNodesDeclarationIsInTheFigures) {
+  options_.schema_check_s = 1;
+  open_store();
+  EXPECT_EQ(store_->read_figures().trouble, "");
+  sql("UPDATE syncline_resource SET declaration='another' WHERE name='tags'");
+  EXPECT_TRUE(eventually(
+      [&] { return store_->read_figures().trouble.find("another declaration") != std::string::npos; }));
+  EXPECT_TRUE(store_->read_figures().healthy) << "rows go on";
+}
+
 TEST_F(MysqlStoreFaults, ARowThatNoMessageHoldsIsARejectedRow) {
   options_.primary.limits.message_bytes_max = 1024UL * 1024;
   open_store();

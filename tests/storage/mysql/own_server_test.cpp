@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "storage/mysql/mysql_store.h"
+#include "tests/storage/mysql/faulty_proxy.h"
 #include "tests/storage/mysql/mysql_store_fixture.h"
 #include "tests/storage/mysql/own_server.h"
 
@@ -36,7 +37,8 @@ class MysqlOwnServer : public mysql_store_test {
   std::unique_ptr<own_server> server_;
 };
 
-class MysqlOwnReplica : public MysqlOwnServer {
+// A source and a replica that follows it.
+class MysqlOwnPair : public MysqlOwnServer {
  protected:
   static std::string options(int id) {
     return "--log-bin=binlog --gtid-mode=ON --enforce-gtid-consistency=ON --server-id=" + std::to_string(id);
@@ -45,10 +47,9 @@ class MysqlOwnReplica : public MysqlOwnServer {
     begin(options(1));
     if (IsSkipped()) return;
     copy_ = std::make_unique<own_server>(options(2));
-    session_options there = options_.primary;
-    there.port = copy_->x_port();
-    options_.replicas.push_back(there);
-    options_.replica_lag_max_ms = 300;
+    on_copy_.primary = options_.primary;
+    on_copy_.primary.port = copy_->x_port();
+    on_copy_.primary.schema.clear();
     const session_options& as = options_.primary;
     on_copy(
         fmt::format("CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT={}, SOURCE_USER='{}', "
@@ -56,13 +57,13 @@ class MysqlOwnReplica : public MysqlOwnServer {
                     "SOURCE_CONNECT_RETRY=1",
                     server_->classic_port(), as.user, as.password));
     on_copy("START REPLICA");
-    open_store();
   }
-  void on_copy(const std::string& text) {
-    mysql_options how = options_;
-    how.primary = options_.replicas.at(0);
-    how.primary.schema.clear();
-    run_statement(how, text);
+  void on_copy(const std::string& text) { run_statement(on_copy_, text); }
+  std::string value_on(const mysql_options& where, const std::string& text) {
+    const mysql_options kept = std::exchange(options_, where);
+    std::string out = value(text);
+    options_ = kept;
+    return out;
   }
   void write_name(int i) {
     batch_builder b(users(), write_kind::upsert);
@@ -71,14 +72,30 @@ class MysqlOwnReplica : public MysqlOwnServer {
     const auto made = write(b);
     ASSERT_TRUE(made.has_value()) << made.error().text();
   }
+
+  std::unique_ptr<own_server> copy_;
+  mysql_options on_copy_;
+};
+
+class MysqlOwnReplica : public MysqlOwnPair {
+ protected:
+  void SetUp() override {
+    MysqlOwnPair::SetUp();
+    if (!IsSkipped()) use_replica();
+  }
+  void use_replica() {
+    session_options there = options_.primary;
+    there.port = copy_->x_port();
+    options_.replicas.push_back(there);
+    options_.replica_lag_max_ms = 300;
+    open_store();
+  }
   // Reads what was written last, whoever answers; true when that was the replica.
   bool replica_answers(int i) {
     const double before = metric("syncline_mysql_replica_answers_total");
     EXPECT_THAT(row_of(users(), "1"), HasSubstr("\"name " + std::to_string(i) + "\""));
     return metric("syncline_mysql_replica_answers_total") > before;
   }
-
-  std::unique_ptr<own_server> copy_;
 };
 
 TEST_F(MysqlOwnReplica, ReadsGoToItAndNeverShowLessThanWasAcknowledged) {
@@ -104,6 +121,126 @@ TEST_F(MysqlOwnReplica, ReadsGoToItAndNeverShowLessThanWasAcknowledged) {
   }
   copy_->start();
   EXPECT_TRUE(eventually([&] { return replica_answers(last); }));
+}
+
+class MysqlOwnUnorderedReplica : public MysqlOwnReplica {
+ protected:
+  void SetUp() override {
+    MysqlOwnPair::SetUp();
+    if (IsSkipped()) return;
+    keep_order("OFF");
+    use_replica();
+  }
+  void keep_order(const std::string& how) {
+    on_copy("STOP REPLICA SQL_THREAD");
+    on_copy("SET GLOBAL replica_parallel_workers=4");
+    on_copy("SET GLOBAL replica_preserve_commit_order=" + how);
+    on_copy("START REPLICA SQL_THREAD");
+  }
+};
+
+TEST_F(MysqlOwnUnorderedReplica, OneThatCommitsInAnotherOrderIsNotUsed) {
+  write_name(1);
+  EXPECT_TRUE(
+      eventually([&] { return value_on(on_copy_, "SELECT COUNT(*) FROM " + schema_ + ".users") == "1"; }));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  while (std::chrono::steady_clock::now() < until) ASSERT_FALSE(replica_answers(1));
+  EXPECT_EQ(metric("syncline_mysql_replicas_in_use "), 0);
+  keep_order("ON");
+  EXPECT_TRUE(eventually([&] { return replica_answers(1); }));
+}
+
+// The old primary lives on, read-only, and new connections find the one that was promoted.
+class MysqlOwnFailover : public MysqlOwnPair {
+ protected:
+  void SetUp() override {
+    MysqlOwnPair::SetUp();
+    if (IsSkipped()) return;
+    direct_ = options_;
+    proxy_ = std::make_unique<faulty_proxy>("127.0.0.1", server_->x_port());
+    options_.primary.port = proxy_->port();
+    open_store();
+    write_name(1);
+    fill_pool();
+  }
+  void TearDown() override {
+    options_ = direct_;
+    MysqlOwnPair::TearDown();
+    proxy_.reset();
+  }
+  // Several connections on each core.
+  void fill_pool() {
+    std::vector<std::future<void>> all;
+    for (std::size_t i = 0; i < 24; ++i) {
+      net::core& on = cores_.at(i % 2);
+      all.push_back(net::testing::start_task(on, [&]() -> task<void> {
+        net::request_context context(on);
+        context.set_deadline(in_ms(10'000));
+        const auto what = store_->make_stream({{&users(), ""}});
+        auto reading = store_->read_page(context, what, std::nullopt, {});
+        const auto made = co_await std::move(reading);
+        EXPECT_TRUE(made.has_value()) << made.error().text();
+      }));
+    }
+    for (auto& each : all) each.get();
+  }
+  void fail_over() {
+    run_statement(direct_, "SET GLOBAL super_read_only=ON");
+    const std::string all = value_on(direct_, "SELECT @@GLOBAL.gtid_executed");
+    const std::string waited = value_on(on_copy_, "SELECT WAIT_FOR_EXECUTED_GTID_SET('" + all + "',20)");
+    ASSERT_EQ(waited, "0");
+    on_copy("STOP REPLICA");
+    on_copy("RESET REPLICA ALL");
+    proxy_->lead_new_to(copy_->x_port());
+  }
+  std::string name_on_core(std::size_t core) {
+    const auto made = ask<rows>(
+        [this](net::request_context& context) {
+          return store_->get(context, users(), projection::all(users()), {"1"});
+        },
+        {}, core);
+    if (!made || made->slices.empty() || !made->slices[0].found) return {};
+    return std::string(made->json(made->slices[0]));
+  }
+
+  std::unique_ptr<faulty_proxy> proxy_;
+  mysql_options direct_;
+};
+
+TEST_F(MysqlOwnFailover, AWriteThatMeetsTheOldServerGoesToTheNewOne) {
+  fail_over();
+  write_name(2);
+  EXPECT_EQ(value_on(direct_, "SELECT name FROM " + schema_ + ".users WHERE id=1"), "name 1");
+  EXPECT_EQ(value_on(on_copy_, "SELECT name FROM " + schema_ + ".users WHERE id=1"), "name 2");
+  EXPECT_EQ(value_on(on_copy_, "SELECT COUNT(*) FROM " + schema_ + ".syncline_pending"), "0")
+      << "it was acknowledged by the feed of the server that has it";
+  for (int i = 0; i < 40; ++i)
+    ASSERT_THAT(name_on_core(static_cast<std::size_t>(i % 2)), HasSubstr("\"name 2\""));
+}
+
+TEST_F(MysqlOwnFailover, ReadsLeaveTheOldServerAlsoWhenNobodyWrites) {
+  fail_over();
+  ASSERT_TRUE(eventually([&] {
+    const auto told = listener_.notices();
+    return !told.empty() && told.back()->everything;
+  })) << "a generation begins";
+  on_copy("UPDATE " + schema_ + ".users SET name='by another' WHERE id=1");
+  for (int i = 0; i < 40; ++i)
+    ASSERT_THAT(name_on_core(static_cast<std::size_t>(i % 2)), HasSubstr("by another"));
+}
+
+TEST_F(MysqlOwnFailover, AServerThatIsOnlyReadOnlySaysDownAndComesBack) {
+  run_statement(direct_, "SET GLOBAL super_read_only=ON");
+  batch_builder b(users(), write_kind::upsert);
+  b.row({{"id", I(1)}, {"name", T("refused")}});
+  EXPECT_EQ(write(b).error().code, net::errc::down);
+  EXPECT_THAT(name_on_core(0), HasSubstr("\"name 1\"")) << "reads go on";
+  EXPECT_TRUE(eventually([&] { return !store_->read_figures().healthy; }));
+  EXPECT_THAT(store_->read_figures().trouble, HasSubstr("1290"));
+  run_statement(direct_, "SET GLOBAL super_read_only=OFF");
+  run_statement(direct_, "SET GLOBAL read_only=OFF");
+  EXPECT_TRUE(eventually([&] { return store_->read_figures().healthy; }));
+  write_name(2);
 }
 
 class MysqlOwnBinaryLog : public MysqlOwnServer {

@@ -31,6 +31,8 @@ class MysqlReplicaReads : public mysql_store_test {
     options_.replicas.push_back(there);
     options_.replica_lag_max_ms = 300;
     open_store();
+    admin("CREATE TABLE " + copy_ + ".syncline_generation AS SELECT * FROM " + schema_ +
+          ".syncline_generation");
     batch_builder b(users(), write_kind::upsert);
     b.row({{"id", I(1)}, {"name", T("primary")}});
     ASSERT_EQ(fates(write(b)), "c");
@@ -88,6 +90,33 @@ TEST_F(MysqlReplicaReads, AReplicaThatHangsOrBreaksIsLeftOutAndTakenBack) {
     proxy_->restore();
     EXPECT_TRUE(eventually([&] { return name() == "replica"; }));
   }
+}
+
+// One that follows a primary that was lost: its clock may be higher than the one that counts now.
+TEST_F(MysqlReplicaReads, AReplicaOfAnotherHistoryAnswersNothing) {
+  set_clock(1'000'000);
+  ASSERT_TRUE(eventually([&] { return name() == "replica"; }));
+  admin("UPDATE " + copy_ + ".syncline_generation SET id=id+1");
+  for (int i = 0; i < 50; ++i) ASSERT_EQ(name(), "primary");
+  EXPECT_TRUE(eventually([&] { return metric("syncline_mysql_replicas_in_use ") == 0; }));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(name(), "primary");
+  admin("UPDATE " + copy_ + ".syncline_generation SET id=id-1");
+  EXPECT_TRUE(eventually([&] { return name() == "replica"; }));
+}
+
+TEST(MysqlReplica, OneInAnotherGenerationIsNotAskedAndIsLeftOutInTime) {
+  replica other("r", nullptr, 1000);
+  other.well(-1, 10, 1);
+  EXPECT_FALSE(other.in_use());
+  other.well(10, 10, 2);
+  EXPECT_TRUE(other.try_use(10, 3));
+  other.saw(-1, 10, 4);
+  EXPECT_FALSE(other.try_use(10, 100)) << "not even to have a look";
+  EXPECT_TRUE(other.in_use());
+  other.well(-1, 10, 1100);
+  EXPECT_FALSE(other.in_use());
+  other.well(11, 11, 1200);
+  EXPECT_TRUE(other.try_use(11, 1201));
 }
 
 TEST(MysqlReplica, OneWhoseFeedStandsStillIsLeftOutAndOneThatComesOnIsNot) {

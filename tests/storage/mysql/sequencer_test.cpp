@@ -207,6 +207,23 @@ TEST_F(MysqlSequencer, AGenerationThatBeganBelowWhatWasToldIsNoticed) {
   EXPECT_EQ(node->heard.everything(), 1) << "a node that merely starts is no break";
 }
 
+// A dump of before is restored, the clock moved on past what was told, and a node that began meanwhile got
+// the number that the lost generation had.
+TEST_F(MysqlSequencer, AGenerationWhoseNumberCameBackIsNoticedByItsId) {
+  auto node = started(all_);
+  sql("INSERT INTO notes VALUES (1,7,'a'),(2,7,'b'),(3,7,'c')");
+  EXPECT_EQ(node->settled(), 3);
+  const std::string number = one_field("SELECT MAX(number) FROM syncline_generation");
+  sql("START TRANSACTION");
+  sql("DELETE FROM syncline_generation WHERE number=" + number);
+  sql("INSERT INTO syncline_generation VALUES (" + number + ",99,1,0)");
+  sql("UPDATE syncline_clock SET seq=10");
+  sql("COMMIT");
+  EXPECT_TRUE(eventually([&] { return node->made->watermark() == 10; }));
+  EXPECT_EQ(node->heard.everything(), 1);
+  EXPECT_EQ(node->made->generation_id(), 99);
+}
+
 TEST_F(MysqlSequencer, AClockThatIsHeldIsWaitedForAndThenReported) {
   auto node = started(all_);
   node->settled();
@@ -288,7 +305,7 @@ TEST_F(MysqlSequencer, WhoeverHoldsTheClockOfAnotherServerBeginsAGeneration) {
   started(all_)->settled();
   sql("UPDATE syncline_clock SET seq=5, server='who it was before the failover'");
   const std::string before = one_field("SELECT COUNT(*) FROM syncline_generation");
-  const auto purged = get<std::uint64_t>(
+  const auto purged = get<purge_result>(
       [&](request_context& context) { return purge_tombstones(context, *db_, all_, 0, 100); });
   ASSERT_TRUE(purged.has_value()) << purged.error().text();
   EXPECT_EQ(one_field("SELECT COUNT(*)-" + before + " FROM syncline_generation"), "1");
