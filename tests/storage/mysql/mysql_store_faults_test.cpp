@@ -213,6 +213,7 @@ TEST_F(MysqlStoreFaults, APasswordThatIsChangedUnderUsIsNamedToCallersAndGoesAwa
   options_.primary.password = "pw";
   open_store();
   create_users(1, 1);
+  options_ = direct_;  // the test itself goes on as it was
   admin("ALTER USER '" + account + "'@'%' IDENTIFIED BY 'other'");
   std::string said;
   EXPECT_TRUE(eventually([&] {
@@ -224,7 +225,6 @@ TEST_F(MysqlStoreFaults, APasswordThatIsChangedUnderUsIsNamedToCallersAndGoesAwa
   EXPECT_EQ(said.find(account), std::string::npos) << "clients of the API see this text: " << said;
   admin("ALTER USER '" + account + "'@'%' IDENTIFIED BY 'pw'");
   EXPECT_TRUE(eventually([&] { return get_within(2000, "1").has_value(); }));
-  options_ = direct_;
   admin("DROP USER '" + account + "'@'%'");
 }
 
