@@ -2,13 +2,13 @@
 // with a first sync.
 //
 // The rules of entries and of first syncs are feed.h's and those of its namesake on SQLite: position first,
-// then data; changes of all parts, also of those whose scan is still to come. Few flights: what opens the snapshot,
-// checks the cursor and reads the entries is sent together, then the rows, where there are changes without a
-// number those of the stream's resources, then COMMIT. Use it with a
-// connection that nobody shares. Thread: the core of the connection. Bound: the page's limits; kEntriesMax
-// places of the feed looked at for one page; rows are asked for in numbers that fit what is left of
-// bytes_max, going by the mean of the rows before. Failure: result<>; a row that fits no declaration is left
-// out, logged and counted. The snapshot may be open still when the connection failed: `clean` says so.
+// then data; changes of all parts, also of those whose scan is still to come. Few flights: what opens the
+// snapshot, checks the cursor and reads the entries is sent together, then the rows, where there are changes
+// without a number those of the stream's resources, then COMMIT. Use it with a connection that nobody shares.
+// Thread: the core of the connection. Bound: the page's limits; kEntriesMax places of the feed looked at for
+// one page; rows are asked for in numbers that fit what is left of bytes_max, going by the mean of the rows
+// before. Failure: result<>; a row that fits no declaration is left out, logged and counted. The snapshot may
+// be open still when the connection failed: `clean` says so.
 //
 // Invariants
 //  1. Whoever keeps puts and removes of pages 1…n and resumes from next of page n misses nothing that was
