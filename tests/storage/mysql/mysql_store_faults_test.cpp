@@ -122,12 +122,13 @@ TEST_F(MysqlStoreFaults, AReadWhoseConnectionIsLostIsMadeAgain) {
   EXPECT_TRUE(nothing_is_leaked());
 }
 
-// The connection is cut after every few bytes of a write's answers. Whatever is acknowledged is there,
-// whatever is refused for good is not, and what is in doubt says so.
+// The connection is cut after every few bytes, of some 4 KB in which it is opened and of a write's answers
+// and its way into the feed behind them. Whatever is acknowledged is there, whatever is refused for good is
+// not, and what is in doubt says so.
 TEST_F(MysqlStoreFaults, AWriteIsAcknowledgedOnlyWhenItHappened) {
   open_through_proxy();
   int acknowledged = 0;
-  for (int step = 0; step < 40; ++step) {
+  for (int step = 0; step < 60; ++step) {
     const bool keyed = step % 2 == 0;
     const std::int64_t id = 100 + step;
     write_batch batch = user(id, "n" + std::to_string(step));
