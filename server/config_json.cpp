@@ -27,6 +27,34 @@ std::string join_path(std::string_view parent, std::string_view name) {
                                  allowed.empty() ? "" : "; allowed: ", allowed));
 }
 
+// The text with spaces for its comments; every other byte and every line stay where they are. Boost.JSON 1.81
+// can skip comments as well, but reads over an end that an even number of stars comes before ("/* x **/"),
+// and then over all settings up to the next one.
+std::string blank_comments(std::string_view text, std::string_view file) {
+  std::string out(text);
+  for (std::size_t at = 0; at < text.size();) {
+    const std::string_view two = text.substr(at, 2);
+    if (text[at] == '"') {
+      for (++at; at < text.size() && text[at] != '"'; ++at) {
+        if (text[at] == '\\') ++at;
+      }
+      ++at;
+    } else if (two == "//" || two == "/*") {
+      const bool line = two == "//";
+      const std::size_t close = text.find(line ? "\n" : "*/", at + 2);
+      if (!line && close == std::string_view::npos)
+        fail_at(file, line_at(text, at), {}, "a comment is not closed", {});
+      const std::size_t end = close == std::string_view::npos ? text.size() : close + (line ? 0 : 2);
+      for (; at < end; ++at) {
+        if (text[at] != '\n') out[at] = ' ';
+      }
+    } else {
+      ++at;
+    }
+  }
+  return out;
+}
+
 // Walks a text that Boost.JSON has accepted, which gives no places, and notes the line of each value. It
 // trusts the syntax but not its own reading of it: every access is checked, and a text it cannot follow is
 // refused.
@@ -49,18 +77,7 @@ class line_scanner {
   }
 
   void skip_blank() {
-    for (;;) {
-      while (peek() == ' ' || peek() == '\t' || peek() == '\r' || peek() == '\n') take();
-      if (text_.substr(at_, 2) == "//") {
-        while (at_ < text_.size() && peek() != '\n') take();
-      } else if (text_.substr(at_, 2) == "/*") {
-        while (text_.substr(at_, 2) != "*/") take();
-        take();
-        take();
-      } else {
-        return;
-      }
-    }
+    while (peek() == ' ' || peek() == '\t' || peek() == '\r' || peek() == '\n') take();
   }
 
   std::string_view take_string() {
@@ -84,7 +101,7 @@ class line_scanner {
       static_cast<void>(take_string());
     } else {
       take();  // at least one byte, so that no text can hold us here
-      while (std::string_view(",]} \t\r\n/").find(peek()) == std::string_view::npos && at_ < text_.size())
+      while (std::string_view(",]} \t\r\n").find(peek()) == std::string_view::npos && at_ < text_.size())
         take();
     }
   }
@@ -95,8 +112,10 @@ class line_scanner {
     for (skip_blank(); peek() != '}'; skip_blank()) {
       const std::size_t line = line_;
       // Two spellings of one name ("a" and "\u0061") are one member.
-      const boost::json::value decoded = boost::json::parse(take_string());
-      const std::string name(decoded.as_string());
+      boost::json::error_code failed;
+      const boost::json::value decoded = boost::json::parse(take_string(), failed);
+      if (failed || !decoded.is_string()) fail_at(file_, line, path, "a name cannot be read", {});
+      const std::string name(decoded.get_string());
       const std::string member = join_path(path, name);
       if (const auto [first, fresh] = seen.try_emplace(name, line); !fresh) {
         fail_at(file_, line, member, fmt::format("given twice (first on line {})", first->second), {});
@@ -151,8 +170,9 @@ config_document::config_document(std::string_view text, std::string file) : file
   if (text.size() > kConfigBytesMax) {
     fail_at(file_, 1, {}, "the file is too large", fmt::format("at most {} bytes", kConfigBytesMax));
   }
+  const std::string plain = blank_comments(text, file_);
+  text = plain;
   boost::json::parse_options options;
-  options.allow_comments = true;
   options.allow_trailing_commas = true;
   boost::json::stream_parser parser({}, options);
   boost::json::error_code failed;

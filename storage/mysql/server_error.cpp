@@ -42,6 +42,7 @@ meaning meaning_of(std::uint32_t code, std::string_view sql_state) noexcept {
     case 1836:
     case 3169:  // the session was killed
     case 1927:
+    case code::kNotRun:
       return {errc::down, "MySQL does not serve this now"};
     case 1205:
     case 1213:

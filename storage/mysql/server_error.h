@@ -16,6 +16,9 @@ inline constexpr std::uint32_t kTooManyConnections = 1040, kAccessDenied = 1045,
                                kLockWaitTimeout = 1205, kDeadlock = 1213, kInsecureTransport = 1251,
                                kTooManyPrepared = 1461, kOptionForbids = 1290, kReadOnlyMode = 1836,
                                kNotPrepared = 5110, kCapabilityFailed = 5001;
+// ER_X_SERVICE_ERROR: the X plugin could not hand the statement to the server's own session, for the most
+// part because that was killed a moment before. The statement did not begin.
+inline constexpr std::uint32_t kNotRun = 5010;
 }  // namespace code
 
 [[nodiscard]] net::error server_error(std::uint32_t code, std::string_view sql_state, std::string_view text);

@@ -41,8 +41,9 @@ std::uint64_t us_since(net::steady_time from) noexcept {
 bool lost_connection(const net::error& why, const sql_connection& on,
                      const net::request_context& context) noexcept {
   if (context.cancelled() || context.expired()) return false;
-  const std::uint32_t code = server_code(why);
-  if (code == 1317 || code == 1053 || code == 3169) return true;  // KILL, shutdown, session killed
+  const std::uint32_t number = server_code(why);
+  if (number == 1317 || number == 1053 || number == 3169) return true;  // KILL, shutdown, session killed
+  if (number == code::kNotRun) return true;
   return on.broken() && (why.code == net::errc::down || why.code == net::errc::closed);
 }
 

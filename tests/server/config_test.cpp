@@ -129,6 +129,22 @@ TEST(Config, AcceptsCommentsTrailingCommasAndByteOrderMark) {
   EXPECT_EQ(got.http.port, 1);
 }
 
+TEST(Config, TheStarThatOpensACommentDoesNotCloseIt) {
+  const config got =
+      parse_config("/*/ { \"http\" */ { /**/ \"http\": { /*/,/*/ \"port\": 1 /***/ } }", "f.json");
+  EXPECT_EQ(got.http.port, 1);
+  EXPECT_THAT(fault_of("/*/\n*/\n{\n\"htpt\": {}}"), StartsWith("f.json:4: htpt: unknown name"));
+  EXPECT_EQ(fault_of("{}\n /*/"), "f.json:2: a comment is not closed");
+}
+
+TEST(Config, ACommentEndsWhereItEndsAndNowhereInAString) {
+  const config got = parse_config(
+      R"({ /* two stars end it, too **/ "http": { "port": 1 }, /* */ "storage": { "sqlite": { "path": "/*\"//" } } } //)",
+      "f.json");
+  EXPECT_EQ(got.http.port, 1);
+  EXPECT_EQ(got.sqlite.path, "/*\"//");
+}
+
 TEST(Config, UnknownNameNamesItsPlaceAndTheNearestAllowedOne) {
   const std::string fault = fault_of("{\n  \"http\": {\n    \"prot\": 1\n  }\n}");
   EXPECT_THAT(fault,

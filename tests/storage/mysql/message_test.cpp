@@ -123,6 +123,7 @@ TEST(MysqlMessage, ErrorsMeanWhatTheRequestCanDoAboutThem) {
   EXPECT_EQ(kind(1062, "23000"), errc::conflict);
   EXPECT_EQ(kind(1040, "08004"), errc::overloaded);
   EXPECT_EQ(kind(1053, "08S01"), errc::down);
+  EXPECT_EQ(kind(5010, "HY000"), errc::down) << "killed before the statement began";
   EXPECT_EQ(kind(1114, "HY000"), errc::disk_full);
   EXPECT_EQ(kind(1146, "42S02"), errc::schema_mismatch);
   EXPECT_EQ(kind(3024, "HY000"), errc::timed_out);
