@@ -23,11 +23,41 @@ target_link_libraries(syncline_options INTERFACE Threads::Threads)
 
 # Several files are compiled as one (4 in a release build, so that an edit stays cheap; 8 under a sanitizer), which takes
 # 0.4 of the time. Names in anonymous namespaces must therefore differ within a library. The debug and fuzz presets
-# compile each file alone, so that a missing #include shows.
-if(CMAKE_UNITY_BUILD)
+# compile each file alone, so that a missing #include shows. CMake's own unity builds name the files by absolute paths,
+# and the compiler cache would not serve another folder.
+set(SYNCLINE_BATCH 1 CACHE STRING "Files compiled as one")
+if(SYNCLINE_BATCH GREATER 1)
   # An anonymous namespace in an included .cpp file looks like one in a header to GCC.
   target_compile_options(syncline_options INTERFACE -Wno-subobject-linkage)
 endif()
+
+# Fills `out` with `sources`, files of ours made into batches. Files with definitions of their own stay alone.
+function(syncline_batches out name)
+  set(all)
+  set(batch)
+  set(number 0)
+  foreach(source ${ARGN} "")
+    set(alone OFF)
+    if(source)
+      get_source_file_property(alone ${source} COMPILE_DEFINITIONS)
+      list(APPEND all ${source})
+    endif()
+    if(source MATCHES "\\.cpp$" AND NOT alone AND SYNCLINE_BATCH GREATER 1)
+      list(APPEND batch ${source})
+      set_source_files_properties(${source} PROPERTIES HEADER_FILE_ONLY ON)
+    endif()
+    list(LENGTH batch length)
+    if(length GREATER_EQUAL SYNCLINE_BATCH OR (batch AND NOT source))
+      list(TRANSFORM batch REPLACE "^${CMAKE_SOURCE_DIR}/(.*)$" "#include \"\\1\"\n")
+      list(JOIN batch "" text)
+      file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}_${number}.cpp CONTENT "${text}" @ONLY)
+      list(APPEND all ${CMAKE_CURRENT_BINARY_DIR}/${name}_${number}.cpp)
+      set(batch)
+      math(EXPR number "${number} + 1")
+    endif()
+  endforeach()
+  set(${out} ${all} PARENT_SCOPE)
+endfunction()
 
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports impossible null dereferences inside inlined library code at -O2.
@@ -78,6 +108,7 @@ function(syncline_library target)
     set(sources ${CMAKE_CURRENT_BINARY_DIR}/no_sources.cpp)
     file(WRITE ${sources} "")
   endif()
+  syncline_batches(sources ${target} ${sources})
   add_library(${target} STATIC ${sources})
   set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
   target_link_libraries(${target} PUBLIC syncline_options ${arg_LINK})

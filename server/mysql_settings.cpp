@@ -29,11 +29,11 @@ mysql::compression_mode compression_of(std::string_view name) {
   return mysql::compression_mode::disabled;
 }
 
-mysql::tls_mode tls_mode_of(std::string_view name) {
-  if (name == "disabled") return mysql::tls_mode::disabled;
-  if (name == "verify_ca") return mysql::tls_mode::verify_ca;
-  if (name == "verify_identity") return mysql::tls_mode::verify_identity;
-  return mysql::tls_mode::required;
+net::tls_mode tls_mode_of(std::string_view name) {
+  if (name == "disabled") return net::tls_mode::disabled;
+  if (name == "verify_ca") return net::tls_mode::verify_ca;
+  if (name == "verify_identity") return net::tls_mode::verify_identity;
+  return net::tls_mode::required;
 }
 
 mysql::authentication login_of(std::string_view name) {

@@ -30,6 +30,12 @@ struct check_report {
   }
 };
 
+// One call of purge_tombstones().
+struct purge_result {
+  std::uint64_t deleted = 0;
+  std::uint64_t looked_at = 0;  // the call's limit: there may be more
+};
+
 // A row of syncline_resource: what a resource is called in the feed, and how often it started over.
 struct resource_row {
   std::int64_t id = 0;  // 0: there is none

@@ -45,7 +45,7 @@ std::shared_ptr<session_options> options(int transport) {
   out->user = environment("SYNCLINE_TEST_MYSQL_USER");
   out->password = environment("SYNCLINE_TEST_MYSQL_PASSWORD");
   out->schema = environment("SYNCLINE_TEST_MYSQL_SCHEMA");
-  if (transport == 0) out->tls.mode = tls_mode::disabled;
+  if (transport == 0) out->tls.mode = net::tls_mode::disabled;
   if (transport == 2) out->socket_path = environment("SYNCLINE_TEST_MYSQL_SOCKET");
   return out;
 }

@@ -121,6 +121,9 @@ void add_client_commands(CLI::App& app, asked& what) {
       ->required()
       ->type_name("FILE");
   load.add_option("--url", what.load.url, "The server")->capture_default_str();
+  load.add_option("--ca", what.load.ca_file,
+                  "Trust these authorities with https (PEM) instead of the system's")
+      ->type_name("FILE");
   load.add_option("--resource", what.load.resource, "Where the rows go")->required();
   load.add_option("--format", what.load.format, "By default from the file's name")
       ->check(CLI::IsMember({"ndjson", "csv"}));
@@ -140,6 +143,9 @@ void add_client_commands(CLI::App& app, asked& what) {
       "Examples:\n  syncline sync --scope user:17\n  syncline sync --scope user:17 --sqlite copy.db --live\n"
       "  syncline sync --resources categories,campaigns --out rows.ndjson --state rows.state");
   sync.add_option("--url", what.sync.url, "The server")->capture_default_str();
+  sync.add_option("--ca", what.sync.ca_file,
+                  "Trust these authorities with https (PEM) instead of the system's")
+      ->type_name("FILE");
   sync.add_option("--scope", what.sync.scope, "Whose rows, as name:value; several with commas")
       ->type_name("NAME:VALUE");
   sync.add_option("--resources", what.sync.resources,

@@ -21,6 +21,7 @@
 #include <boost/json/parse.hpp>
 
 #include "net/core/gzip.h"
+#include "server/command/tls_channel.h"
 
 namespace syncline::server::command {
 namespace {
@@ -96,6 +97,10 @@ struct http_client::state {
   }
 
   [[nodiscard]] net::result<void> send(std::string_view bytes) {
+    return tls ? tls->send(bytes) : write_socket(bytes);
+  }
+
+  [[nodiscard]] net::result<void> write_socket(std::string_view bytes) {
     while (!bytes.empty()) {
       const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent < 0 && errno == EINTR) continue;
@@ -105,14 +110,17 @@ struct http_client::state {
     return {};
   }
 
-  // Reads once into `input`; false at the end of the stream.
-  [[nodiscard]] net::result<bool> receive() {
+  // Reads once; 0 at the end of the stream.
+  [[nodiscard]] net::result<std::size_t> read(char* to, std::size_t room) {
+    return tls ? tls->read(to, room) : read_socket(to, room);
+  }
+
+  [[nodiscard]] net::result<std::size_t> read_socket(char* to, std::size_t room) {
     for (;;) {
-      const ssize_t got = ::recv(fd.get(), raw.data(), raw.size(), 0);
+      const ssize_t got = ::recv(fd.get(), to, room, 0);
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return system_error("reading", errno);
-      input = std::string_view(raw.data(), static_cast<std::size_t>(got));
-      return got > 0;
+      return static_cast<std::size_t>(got);
     }
   }
 
@@ -120,9 +128,10 @@ struct http_client::state {
   [[nodiscard]] net::result<void> parse() {
     boost::beast::error_code failed;
     if (input.empty()) {
-      auto more = receive();
-      if (!more) return more.error();
-      if (!*more) {
+      const auto got = read(raw.data(), raw.size());
+      if (!got) return got.error();
+      input = std::string_view(raw.data(), *got);
+      if (input.empty()) {
         parser.put_eof(failed);
         if (failed) return net::error(net::errc::down, "the server ended the connection early");
         return {};
@@ -147,14 +156,11 @@ struct http_client::state {
     const std::size_t kept = input.size();
     if (kept == raw.size())
       return net::error(net::errc::corrupt, "the answer is no HTTP", "its head is too large");
-    for (;;) {
-      const ssize_t got = ::recv(fd.get(), raw.data() + kept, raw.size() - kept, 0);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return system_error("reading", errno);
-      if (got == 0) return net::error(net::errc::down, "the server ended the connection early");
-      input = std::string_view(raw.data(), kept + static_cast<std::size_t>(got));
-      return {};
-    }
+    const auto got = read(raw.data() + kept, raw.size() - kept);
+    if (!got) return got.error();
+    if (*got == 0) return net::error(net::errc::down, "the server ended the connection early");
+    input = std::string_view(raw.data(), kept + *got);
+    return {};
   }
 
   [[nodiscard]] net::result<void> take_body(std::string_view bytes) {
@@ -179,6 +185,7 @@ struct http_client::state {
   }
 
   descriptor fd;
+  std::unique_ptr<tls_channel> tls;  // null: http
   std::string host;
   std::array<char, kReadBytes> raw;
   std::array<char, kReadBytes> decoded;
@@ -195,12 +202,21 @@ http_client::~http_client() = default;
 http_client::http_client(http_client&&) noexcept = default;
 http_client& http_client::operator=(http_client&&) noexcept = default;
 
-net::result<http_client> http_client::connect(const http_url& to, std::uint32_t silence_max_s) {
+net::result<http_client> http_client::connect(const http_url& to, std::uint32_t silence_max_s,
+                                              const std::string& ca_file) {
   auto fd = open_socket(to, silence_max_s);
   if (!fd) return fd.error();
   const bool v6 = to.host.find(':') != std::string::npos;
-  return http_client(std::make_unique<state>(
-      std::move(*fd), fmt::format("{}{}{}:{}", v6 ? "[" : "", to.host, v6 ? "]" : "", to.port)));
+  auto made = std::make_unique<state>(
+      std::move(*fd), fmt::format("{}{}{}:{}", v6 ? "[" : "", to.host, v6 ? "]" : "", to.port));
+  if (to.tls) {
+    auto channel = tls_channel::open(
+        to.host, ca_file, [&s = *made](std::string_view bytes) { return s.write_socket(bytes); },
+        [&s = *made](char* at, std::size_t room) { return s.read_socket(at, room); });
+    if (!channel) return channel.error();
+    made->tls = std::move(*channel);
+  }
+  return http_client(std::move(made));
 }
 
 net::result<void> http_client::send_head(std::string_view method, std::string_view target,
@@ -278,20 +294,23 @@ void http_client::abort() noexcept {
 }
 
 net::result<http_url> parse_url(std::string_view text) {
-  constexpr std::string_view kScheme = "http://";
-  if (!text.starts_with(kScheme))
+  constexpr std::string_view kPlain = "http://", kTls = "https://";
+  constexpr std::string_view kAllowed = "allowed: http://HOST[:PORT] and https://HOST[:PORT]";
+  http_url out;
+  out.tls = text.starts_with(kTls);
+  if (!out.tls && !text.starts_with(kPlain))
     return net::error(net::errc::invalid, "not a URL this command can use",
-                      fmt::format("\"{}\"; allowed: http://HOST[:PORT]", text));
-  text.remove_prefix(kScheme.size());
+                      fmt::format("\"{}\"; {}", text, kAllowed));
+  text.remove_prefix((out.tls ? kTls : kPlain).size());
   const std::size_t slash = std::min(text.find('/'), text.size());
   std::string_view place = text.substr(0, slash);
-  http_url out;
   out.path = text.substr(slash);
   while (out.path.ends_with('/')) out.path.pop_back();
   const bool v6 = place.starts_with('[');
   const std::size_t colon =
       v6 ? place.find("]:") + (place.find("]:") == std::string_view::npos ? 0 : 1) : place.find(':');
-  out.port = colon == std::string_view::npos ? "80" : std::string(place.substr(colon + 1));
+  out.port =
+      colon == std::string_view::npos ? (out.tls ? "443" : "80") : std::string(place.substr(colon + 1));
   place = place.substr(0, colon);
   if (v6) place = place.ends_with(']') ? place.substr(1, place.size() - 2) : std::string_view();
   out.host = place;
@@ -300,7 +319,7 @@ net::result<http_url> parse_url(std::string_view text) {
   const bool plain = out.path.find_first_of("?# \r\n") == std::string::npos &&
                      out.host.find_first_of("@ \r\n") == std::string::npos;
   if (out.host.empty() || !digits || !plain)
-    return net::error(net::errc::invalid, "not a URL this command can use", "allowed: http://HOST[:PORT]");
+    return net::error(net::errc::invalid, "not a URL this command can use", std::string(kAllowed));
   return out;
 }
 

@@ -1,10 +1,10 @@
 // A small blocking HTTP/1.1 client for the commands `load` and `sync`: one connection, one request, streams
 // both ways.
 //
-// Not for the server: it blocks. Plain http:// only. Thread: one that sends and one that reads may work at
-// the same time; abort() from any. Bound: 64 KB of input, response heads of 64 KB, lines of kLineBytesMax.
-// Failure: errc::down when the server cannot be reached or is gone, timed_out when it is silent for longer
-// than allowed, corrupt for an answer that is no HTTP.
+// Not for the server: it blocks. http and https, whose server must show a certificate for its name. Thread:
+// one that sends and one that reads may work at the same time; abort() from any. Bound: 64 KB of input,
+// response heads of 64 KB, lines of kLineBytesMax. Failure: errc::down when the server cannot be reached or
+// is gone, timed_out when it is silent for longer than allowed, corrupt for an answer that is no HTTP.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +22,7 @@ namespace syncline::server::command {
 inline constexpr std::size_t kLineBytesMax = 256 * 1024 * 1024;
 
 struct http_url {
+  bool tls = false;
   std::string host;
   std::string port;
   std::string path;  // before "/v1/…", without a slash at its end
@@ -37,8 +38,10 @@ struct http_answer {
 
 class http_client {
  public:
-  // `silence_max_s`: how long a read may wait for a byte, and a write for the peer to take one.
-  [[nodiscard]] static net::result<http_client> connect(const http_url& to, std::uint32_t silence_max_s);
+  // `silence_max_s`: how long a read may wait for a byte, and a write for the peer to take one. `ca_file`:
+  // PEM of the authorities that are trusted with https instead of the system's; empty: those.
+  [[nodiscard]] static net::result<http_client> connect(const http_url& to, std::uint32_t silence_max_s,
+                                                        const std::string& ca_file = {});
   ~http_client();
   http_client(http_client&&) noexcept;
   http_client& operator=(http_client&&) noexcept;

@@ -178,7 +178,7 @@ int load_file(const load_options& options) {
     return report_failure(kLoad, "--idempotency-key has control characters");
   const auto file = input_file::open(options.file);
   if (!file) return report_failure(kLoad, file.error().text());
-  auto client = http_client::connect(*url, kAnswerWaitMaxS);
+  auto client = http_client::connect(*url, kAnswerWaitMaxS, options.ca_file);
   if (!client) return report_failure(kLoad, client.error().text());
   if (const auto sent = send_request(*client, *url, options, format_of(options)); !sent)
     return report_failure(kLoad, sent.error().text());

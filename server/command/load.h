@@ -12,6 +12,7 @@ namespace syncline::server::command {
 struct load_options {
   std::string file;  // "-": standard input
   std::string url = "http://127.0.0.1:8080";
+  std::string ca_file;  // whom to trust with https; empty: the system's authorities
   std::string resource;
   std::string format;  // ndjson or csv; empty: by the file's name
   std::string conflict = "upsert";

@@ -104,7 +104,8 @@ attempt follow(http_client& client, sync_target& target, copy_progress& shown, b
 
 attempt run_once(const http_url& url, const sync_command_options& options, sync_target& target,
                  copy_progress& shown) {
-  auto client = http_client::connect(url, options.silence_max_s);
+  auto client = http_client::connect(url, options.silence_max_s, options.ca_file);
+  if (!client && client.error().code == net::errc::invalid) return hopeless(client.error());
   if (!client) return {ending::cut, client.error().text(), false, 0};
   const std::pair<std::string_view, std::string_view> headers[]{{"Accept-Encoding", "gzip"},
                                                                 {"Accept", "application/x-ndjson"}};

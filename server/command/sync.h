@@ -12,6 +12,7 @@ namespace syncline::server::command {
 
 struct sync_command_options {
   std::string url = "http://127.0.0.1:8080";
+  std::string ca_file;  // whom to trust with https; empty: the system's authorities
   std::string scope;
   std::string resources;
   bool live = false;

@@ -113,12 +113,12 @@ net::task<net::result<void>> link::connect_unix(net::request_context& context, s
 }
 
 net::task<net::result<void>> link::start_tls(net::request_context& context,
-                                             std::shared_ptr<const tls_client_context> rules,
+                                             std::shared_ptr<const net::tls_client_context> rules,
                                              std::string host, net::steady_time until) {
   const std::shared_ptr<link> self = shared_from_this();
   // What was sent before TLS is none of TLS: somebody in between may have put it there.
   if (!input_.empty()) co_return error(errc::corrupt, "MySQL sent something in front of TLS");
-  tls_ = std::make_unique<tls_client>(*rules, host);
+  tls_ = std::make_unique<net::tls_client>(*rules, host);
   shaking_hands_ = true;
   for (;;) {
     const net::result<bool> done = tls_->handshake(cipher_out_);

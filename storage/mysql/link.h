@@ -20,7 +20,7 @@
 
 #include "net/core/byte_buffer.h"
 #include "net/core/event.h"
-#include "storage/mysql/tls_client.h"
+#include "net/core/tls_client.h"
 
 namespace syncline::storage::mysql {
 
@@ -42,7 +42,7 @@ class link : public std::enable_shared_from_this<link> {
                                                           net::steady_time until);
   // From now on everything is encrypted; nothing may be buffered either way.
   [[nodiscard]] net::task<net::result<void>> start_tls(net::request_context& context,
-                                                       std::shared_ptr<const tls_client_context> rules,
+                                                       std::shared_ptr<const net::tls_client_context> rules,
                                                        std::string host, net::steady_time until);
 
   [[nodiscard]] net::byte_buffer& input() noexcept { return input_; }
@@ -80,7 +80,7 @@ class link : public std::enable_shared_from_this<link> {
   void* owner_ = nullptr;
   net::byte_buffer input_, output_;
   net::byte_buffer cipher_in_, cipher_out_;
-  std::unique_ptr<tls_client> tls_;
+  std::unique_ptr<net::tls_client> tls_;
   std::optional<net::error> failure_;
   std::size_t read_bytes_ = kReadBytesMin;
   bool reading_ = false;

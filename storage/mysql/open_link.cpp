@@ -66,7 +66,7 @@ class opening {
       : context_(&context), options_(&options), until_(until), link_(std::make_shared<link>(context.on())) {}
 
   [[nodiscard]] net::task<net::result<void>> connect(const std::vector<std::string>& addresses);
-  [[nodiscard]] net::task<net::result<void>> encrypt(std::shared_ptr<const tls_client_context> rules);
+  [[nodiscard]] net::task<net::result<void>> encrypt(std::shared_ptr<const net::tls_client_context> rules);
   [[nodiscard]] net::task<net::result<void>> agree_on_compression();
   [[nodiscard]] net::task<net::result<void>> log_in_plain();
   [[nodiscard]] net::task<net::result<void>> log_in_challenge();
@@ -149,7 +149,7 @@ error opening::refusal(const frame& said) const {
   return read_server_error(said.body, fatal);
 }
 
-net::task<net::result<void>> opening::encrypt(std::shared_ptr<const tls_client_context> rules) {
+net::task<net::result<void>> opening::encrypt(std::shared_ptr<const net::tls_client_context> rules) {
   wire::CapabilitiesSet wanted;
   wire::Capability& tls = *wanted.mutable_capabilities()->add_capabilities();
   tls.set_name("tls");
@@ -228,9 +228,9 @@ net::task<net::result<void>> opening::log_in_challenge() {
 // Logs in once by PLAIN over TLS, so that the server has the account in its cache.
 net::task<net::result<void>> first_login(net::request_context& context, const session_options& options,
                                          const std::vector<std::string>& addresses, net::steady_time until) {
-  tls_settings rules = options.tls;
-  rules.mode = rules.ca_file.empty() ? tls_mode::required : tls_mode::verify_ca;
-  net::result<std::shared_ptr<const tls_client_context>> made = tls_client_context::load(rules);
+  net::tls_settings rules = options.tls;
+  rules.mode = rules.ca_file.empty() ? net::tls_mode::required : net::tls_mode::verify_ca;
+  net::result<std::shared_ptr<const net::tls_client_context>> made = net::tls_client_context::load(rules);
   if (made.has_error()) co_return made.error();
   opening detour(context, options, until);
   net::result<void> done = co_await detour.connect(addresses);
@@ -244,16 +244,16 @@ net::task<net::result<void>> first_login(net::request_context& context, const se
 }
 
 // Null: without TLS.
-net::result<std::shared_ptr<const tls_client_context>> rules_of(const session_options& options) {
-  if (!options.socket_path.empty() || options.tls.mode == tls_mode::disabled)
-    return std::shared_ptr<const tls_client_context>();
+net::result<std::shared_ptr<const net::tls_client_context>> rules_of(const session_options& options) {
+  if (!options.socket_path.empty() || options.tls.mode == net::tls_mode::disabled)
+    return std::shared_ptr<const net::tls_client_context>();
   if (options.tls_context != nullptr) return options.tls_context;
-  return tls_client_context::load(options.tls);
+  return net::tls_client_context::load(options.tls);
 }
 
 // The caller keeps what is referred to until this has ended.
 net::task<net::result<void>> log_in(opening& attempt, const session_options& options,
-                                    std::shared_ptr<const tls_client_context> rules) {
+                                    std::shared_ptr<const net::tls_client_context> rules) {
   if (rules != nullptr) {
     net::result<void> encrypted = co_await attempt.encrypt(std::move(rules));
     if (encrypted.has_error()) co_return encrypted;
@@ -280,7 +280,7 @@ error with_hint(error why) {
 }  // namespace
 
 net::result<void> check_options(const session_options& options) {
-  const bool secret = !options.socket_path.empty() || options.tls.mode != tls_mode::disabled;
+  const bool secret = !options.socket_path.empty() || options.tls.mode != net::tls_mode::disabled;
   if (options.login == authentication::mysql41)
     return error(
         errc::unsupported, "MYSQL41 is not supported",
@@ -302,7 +302,7 @@ net::task<net::result<opened_link>> open_link(net::request_context& context, con
     if (found.has_error()) co_return found.error();
     addresses = std::move(*found);
   }
-  const net::result<std::shared_ptr<const tls_client_context>> rules = rules_of(options);
+  const net::result<std::shared_ptr<const net::tls_client_context>> rules = rules_of(options);
   if (rules.has_error()) co_return rules.error();
   for (bool again = false;; again = true) {
     opening attempt(context, options, until);

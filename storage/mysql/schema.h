@@ -73,10 +73,6 @@ inline constexpr std::uint32_t kNumberBatchRows = 2000;
 
 // Deletes entries whose row is gone for longer than `older_than_s`, at most `limit`, and moves the horizon,
 // in one transaction that holds the clock. Entries whose row is found after all get gone_at NULL instead.
-struct purge_result {
-  std::uint64_t deleted = 0;
-  std::uint64_t looked_at = 0;  // `limit`: there may be more
-};
 [[nodiscard]] net::task<net::result<purge_result>> purge_tombstones(net::request_context& context,
                                                                     sql_connection& db, const catalog& all,
                                                                     std::int64_t older_than_s,

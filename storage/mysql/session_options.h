@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "net/core/tls_client.h"
 #include "storage/mysql/pipeline.h"
-#include "storage/mysql/tls_client.h"
 
 namespace syncline::net {
 class blocking_threads;
@@ -37,9 +37,9 @@ struct session_options {
   std::string user;
   std::string password;
   std::string schema;
-  tls_settings tls;
+  net::tls_settings tls;
   // Made from `tls` when it is null; sessions of one pool share it.
-  std::shared_ptr<const tls_client_context> tls_context;
+  std::shared_ptr<const net::tls_client_context> tls_context;
   authentication login = authentication::automatic;
   // SHA256_MEMORY fails for an account that has not logged in since the server started. Then one login by
   // PLAIN over TLS puts it into the server's cache. It shows the password to whoever answers, so without a

@@ -11,8 +11,8 @@ net::result<std::shared_ptr<const session_options>> store_session(const mysql_op
   auto out = std::make_shared<session_options>(server);
   for (std::string& each : session_setup(options.lock_wait_timeout_s)) out->setup.push_back(std::move(each));
   // Read once: sessions of a pool would each read the files again.
-  if (out->socket_path.empty() && out->tls.mode != tls_mode::disabled && out->tls_context == nullptr) {
-    auto loaded = tls_client_context::load(out->tls);
+  if (out->socket_path.empty() && out->tls.mode != net::tls_mode::disabled && out->tls_context == nullptr) {
+    auto loaded = net::tls_client_context::load(out->tls);
     if (!loaded) return loaded.error();
     out->tls_context = std::move(*loaded);
   }

@@ -1,7 +1,7 @@
 // The options of the store's sessions: those of a server with session_setup() (literal.h) behind its own
 // setup, and with its certificates read.
 //
-// Thread: any; it reads files, so at start. Failure: what tls_client_context::load() gives.
+// Thread: any; it reads files, so at start. Failure: what net::tls_client_context::load() gives.
 #pragma once
 
 #include <memory>

@@ -59,7 +59,7 @@ net::result<void> remember(connection& db, const idempotency& record) {
   return {};
 }
 
-net::result<void> purge_idempotency(connection& db, std::int64_t before, std::uint32_t limit) {
+net::result<std::uint64_t> purge_idempotency(connection& db, std::int64_t before, std::uint32_t limit) {
   auto s = db.cached(
       "DELETE FROM syncline_idempotency WHERE key IN "
       "(SELECT key FROM syncline_idempotency WHERE created_at<?1 LIMIT ?2)");
@@ -69,7 +69,7 @@ net::result<void> purge_idempotency(connection& db, std::int64_t before, std::ui
   once->bind(2, static_cast<std::int64_t>(limit));
   if (const int code = once->step(); code != SQLITE_DONE)
     return db.error(code, "purging idempotency records");
-  return {};
+  return static_cast<std::uint64_t>(sqlite3_changes64(db.get()));
 }
 
 }  // namespace syncline::storage::sqlite

@@ -23,6 +23,7 @@ namespace syncline::storage::sqlite {
 // Inserts the record, or moves the one that is there on; its age stays that of the first.
 [[nodiscard]] net::result<void> remember(connection& db, const idempotency& record);
 // Deletes at most `limit` records made before `before` (unix seconds).
-[[nodiscard]] net::result<void> purge_idempotency(connection& db, std::int64_t before, std::uint32_t limit);
+[[nodiscard]] net::result<std::uint64_t> purge_idempotency(connection& db, std::int64_t before,
+                                                           std::uint32_t limit);
 
 }  // namespace syncline::storage::sqlite

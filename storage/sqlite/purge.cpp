@@ -10,8 +10,8 @@
 
 namespace syncline::storage::sqlite {
 
-net::result<std::uint64_t> purge_tombstones(connection& db, const catalog& all, std::int64_t older_than_s,
-                                            std::uint32_t limit) {
+net::result<purge_result> purge_tombstones(connection& db, const catalog& all, std::int64_t older_than_s,
+                                           std::uint32_t limit) {
   auto transaction = scoped_transaction::begin(db);
   if (!transaction) return transaction.error();
   const std::string note_time = fmt::format(
@@ -61,7 +61,7 @@ net::result<std::uint64_t> purge_tombstones(connection& db, const catalog& all, 
       return done.error();
   }
   if (auto done = transaction->commit(); !done) return done.error();
-  return purged.size();
+  return purge_result{.deleted = purged.size(), .looked_at = purged.size() + present.size()};
 }
 
 }  // namespace syncline::storage::sqlite

@@ -70,10 +70,9 @@ struct named_sql {
 
 // Notes the time at entries that went since the last call, at most 10 * limit. Deletes entries whose row is
 // gone for longer than `older_than_s`, at most `limit`, and moves the horizon,
-// in one transaction. Entries whose row is found after all get gone_at NULL instead. Returns how many were
-// deleted.
-[[nodiscard]] net::result<std::uint64_t> purge_tombstones(connection& db, const catalog& all,
-                                                          std::int64_t older_than_s, std::uint32_t limit);
+// in one transaction. Entries whose row is found after all get gone_at NULL instead.
+[[nodiscard]] net::result<purge_result> purge_tombstones(connection& db, const catalog& all,
+                                                         std::int64_t older_than_s, std::uint32_t limit);
 
 // Writes the `resources` object of a config for the tables of an existing file (JSON text, two-space indent);
 // notes about what was left out as // comments.

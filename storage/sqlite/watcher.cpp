@@ -296,13 +296,14 @@ void watcher::purge() {
   const bool queued = writing_.queue().push_chore([&shared = shared_, state = chores_](connection& db) {
     const std::int64_t day = 86400;
     auto gone = purge_tombstones(db, *shared.all, shared.options.tombstone_days * day, kPurgeRows);
-    if (gone && *gone >= kPurgeRows) state->more_to_purge.store(true);
     if (!gone) perf::log_warn("tombstones could not be purged", {{"why", gone.error().text()}});
     if (auto now = read_clock(db)) shared.horizon.store(now->horizon);
     auto old = purge_idempotency(db, unix_seconds() - std::int64_t{3600} * shared.options.idempotency_keep_h,
                                  kPurgeRows);
     if (!old) perf::log_warn("idempotency records could not be purged", {{"why", old.error().text()}});
     state->purging.store(false);
+    if ((gone && gone->looked_at == kPurgeRows) || (old && *old == kPurgeRows))
+      state->more_to_purge.store(true);  // last: the call this asks for is not to find one under way
   });
   if (!queued) chores_->purging.store(false);
 }

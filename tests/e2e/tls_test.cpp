@@ -67,6 +67,55 @@ TEST(TlsServer, StreamsOverTlsAndRenewsItsCertificateAtSighup) {
   EXPECT_NE(stream.receive_until("over tls").find("over tls"), std::string::npos);
 }
 
+// An upload whose report comes while it is sent, and the copy that is read back, packed.
+TEST(TlsServer, LoadAndSyncWork) {
+  tls_server s;
+  const std::string url = "https://localhost:" + std::to_string(s.server->port());
+  const std::string rows = s.server->directory.file("rows.ndjson"), copy = s.server->directory.file("copy");
+  constexpr int kRows = 20'000;
+  {
+    std::ofstream out(rows);
+    for (int i = 1; i <= kRows; ++i)
+      out << "{\"id\":" << i << ",\"owner\":1,\"note\":\"" << std::string(50, 'x') << "\"}\n";
+  }
+  const std::string trusted = s.files.certificate_file;
+  // The certificate is for "first".
+  const command_result other =
+      run_syncline({"load", rows, "--url", url, "--resource", "items", "--ca", trusted});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_NE(other.output.find("ostname mismatch"), std::string::npos) << other.output;
+  make_certificate(s.files, "localhost");
+  s.server->process->signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return certificate_shown(s.server->port()) == "localhost"; }));
+
+  const command_result unknown = run_syncline({"load", rows, "--url", url, "--resource", "items"});
+  EXPECT_EQ(unknown.exit_code, 1);
+  EXPECT_NE(unknown.output.find("self-signed certificate"), std::string::npos) << unknown.output;
+  const command_result nowhere =
+      run_syncline({"sync", "--url", url, "--resources", "items", "--live", "--ca", "/nowhere.pem"});
+  EXPECT_EQ(nowhere.exit_code, 1) << "it does not come back for ever";
+  EXPECT_NE(nowhere.output.find("/nowhere.pem"), std::string::npos) << nowhere.output;
+
+  const command_result loaded =
+      run_syncline({"load", rows, "--url", url, "--resource", "items", "--ca", trusted});
+  EXPECT_EQ(loaded.exit_code, 0) << loaded.output;
+  const command_result synced =
+      run_syncline({"sync", "--url", url, "--resources", "items", "--ca", trusted, "--out", copy});
+  EXPECT_EQ(synced.exit_code, 0) << synced.output;
+  std::ifstream in(copy);
+  int puts = 0;
+  for (std::string line; std::getline(in, line);) puts += line.find("\"put\"") != std::string::npos ? 1 : 0;
+  EXPECT_EQ(puts, kRows);
+}
+
+TEST(TlsServer, AClientThatMeetsNoTlsSaysSo) {
+  const small_server plain;
+  const command_result got = run_syncline(
+      {"sync", "--url", "https://127.0.0.1:" + std::to_string(plain.port()), "--resources", "items"});
+  EXPECT_EQ(got.exit_code, 1);
+  EXPECT_NE(got.output.find("TLS with the server fails"), std::string::npos) << got.output;
+}
+
 TEST(TlsServer, DoesNotStartWithHalfOfIt) {
   small_server other;
   const command_result alone =

@@ -12,8 +12,10 @@
 #include <atomic>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "net/core/tls.h"
 
@@ -46,28 +48,36 @@ inline void make_certificate(const tls_options& files, const std::string& common
   }
 }
 
-// Names of two files that nobody else uses.
+// Names of two files that nobody else uses; what was written there goes when the process ends.
 inline tls_options certificate_paths() {
-  static std::atomic<int> next{0};
-  const std::string stem =
-      ::testing::TempDir() + "syncline-tls-" + std::to_string(::getpid()) + "-" + std::to_string(next++);
-  return {stem + ".crt", stem + ".key"};
+  struct names {
+    names() = default;
+    ~names() {
+      for (const tls_options& each : all) {
+        std::remove(each.certificate_file.c_str());
+        std::remove(each.key_file.c_str());
+      }
+    }
+    names(const names&) = delete;
+    names& operator=(const names&) = delete;
+    std::mutex mutex;
+    std::vector<tls_options> all;
+  };
+  static names given;
+  const std::lock_guard use(given.mutex);
+  const std::string stem = ::testing::TempDir() + "syncline-tls-" + std::to_string(::getpid()) + "-" +
+                           std::to_string(given.all.size());
+  return given.all.emplace_back(tls_options{stem + ".crt", stem + ".key"});
 }
 
-// One certificate for all tests of a process; its files go when the process ends.
+// One certificate for all tests of a process.
 inline const tls_options& test_certificate() {
-  struct files {
-    files() { make_certificate(paths, "localhost"); }
-    ~files() {
-      std::remove(paths.certificate_file.c_str());
-      std::remove(paths.key_file.c_str());
-    }
-    files(const files&) = delete;
-    files& operator=(const files&) = delete;
+  static const tls_options made = [] {
     const tls_options paths = certificate_paths();
-  };
-  static const files made;
-  return made.paths;
+    make_certificate(paths, "localhost");
+    return paths;
+  }();
+  return made;
 }
 
 }  // namespace syncline::net::testing

@@ -167,8 +167,13 @@ TEST(HttpUrl, IsTakenApart) {
   EXPECT_EQ(url->path, "/base");
   EXPECT_EQ(parse_url("http://[::1]:8080")->host, "::1");
   EXPECT_EQ(parse_url("http://[::1]")->port, "80");
-  for (const char* wrong :
-       {"https://a", "a:1", "http://", "http://a:", "http://a:x", "http://u@a", "http://[::1"})
+  EXPECT_FALSE(url->tls);
+  const auto safe = parse_url("https://example.org/base");
+  ASSERT_TRUE(safe);
+  EXPECT_TRUE(safe->tls);
+  EXPECT_EQ(safe->port, "443");
+  for (const char* wrong : {"ftp://a", "https:/a", "a:1", "http://", "https://", "http://a:", "http://a:x",
+                            "http://u@a", "http://[::1"})
     EXPECT_FALSE(parse_url(wrong)) << wrong;
 }
 

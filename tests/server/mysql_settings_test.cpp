@@ -78,7 +78,7 @@ TEST(MysqlSettings, BecomeOptionsOfTheStore) {
   given.socket = "/run/x.sock";
   const auto made = mysql_options_of(given);
   ASSERT_TRUE(made.has_value()) << made.error().text();
-  EXPECT_EQ(made->primary.tls.mode, mysql::tls_mode::verify_identity);
+  EXPECT_EQ(made->primary.tls.mode, net::tls_mode::verify_identity);
   EXPECT_EQ(made->primary.login, mysql::authentication::plain);
   EXPECT_EQ(made->primary.compression, mysql::compression_mode::preferred);
   EXPECT_EQ(made->primary.socket_path, "/run/x.sock");

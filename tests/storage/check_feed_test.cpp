@@ -37,7 +37,7 @@ struct notes_feed {
   }
   check_report check(bool repair = false) { return check_feed(db, all, repair).value(); }
   std::uint64_t purge(std::int64_t older_than_s = 0, std::uint32_t limit = 1000) {
-    return purge_tombstones(db, all, older_than_s, limit).value();
+    return purge_tombstones(db, all, older_than_s, limit).value().deleted;
   }
   std::int64_t horizon() { return db.query_int("SELECT horizon FROM syncline_clock").value(); }
 };
@@ -156,6 +156,15 @@ TEST(purge_tombstones, KeepsEntriesWhoseRowIsThereAfterAll) {
   EXPECT_EQ(n.purge(), 0U);
   EXPECT_EQ(n.horizon(), 0);
   EXPECT_EQ(n.db.query_int("SELECT count(*) FROM syncline_feed WHERE gone_at IS NOT NULL").value(), 0);
+}
+
+TEST(purge_tombstones, ALiveRowCountsAsLookedAt) {
+  notes_feed n;
+  run(n.db,
+      "UPDATE syncline_feed SET gone_at=1; DELETE FROM notes WHERE id=1; UPDATE syncline_feed SET gone_at=1");
+  const purge_result first = purge_tombstones(n.db, n.all, 0, 3).value();
+  EXPECT_EQ(first.looked_at, 3U) << "so the caller asks once more";
+  EXPECT_LT(first.deleted, 3U);
 }
 
 TEST(purge_tombstones, TakesAtMostItsLimit) {

@@ -49,7 +49,9 @@ class sqlite_engine final : public engine {
   }
   net::result<std::uint64_t> purge(catalog& all, std::int64_t older_than_s) override {
     auto db = sqlite::testing::open_or_die(file_.path());
-    return sqlite::purge_tombstones(db, all, older_than_s, 1000);
+    const auto purged = sqlite::purge_tombstones(db, all, older_than_s, 1000);
+    if (!purged) return purged.error();
+    return purged->deleted;
   }
 
  private:

@@ -18,15 +18,15 @@ using net::error;
 constexpr std::size_t kBatchBytes = 64UL * 1024;
 constexpr std::size_t kThreadsMax = 512;
 
-mysqlx::SSLMode ssl_mode(tls_mode mode) {
+mysqlx::SSLMode ssl_mode(net::tls_mode mode) {
   switch (mode) {
-    case tls_mode::disabled:
+    case net::tls_mode::disabled:
       return mysqlx::SSLMode::DISABLED;
-    case tls_mode::required:
+    case net::tls_mode::required:
       return mysqlx::SSLMode::REQUIRED;
-    case tls_mode::verify_ca:
+    case net::tls_mode::verify_ca:
       return mysqlx::SSLMode::VERIFY_CA;
-    case tls_mode::verify_identity:
+    case net::tls_mode::verify_identity:
       break;
   }
   return mysqlx::SSLMode::VERIFY_IDENTITY;

@@ -20,7 +20,7 @@ using net::testing::run_task;
 using testing::parrot;
 using namespace std::string_literals;
 
-net::error opening(net::core& on, const std::string& said, tls_mode tls) {
+net::error opening(net::core& on, const std::string& said, net::tls_mode tls) {
   const parrot server(said);
   net::error out;
   run_task(on, [&]() -> task<void> {
@@ -40,7 +40,7 @@ net::error opening(net::core& on, const std::string& said, tls_mode tls) {
 TEST(MysqlNonsense, OtherProtocolsAreNamed) {
   net::core on(0, false);
   on.start();
-  for (const tls_mode tls : {tls_mode::disabled, tls_mode::required}) {
+  for (const net::tls_mode tls : {net::tls_mode::disabled, net::tls_mode::required}) {
     const net::error classic = opening(on, "\x4a\0\0\0\x0a"s + "9.7.0", tls);
     EXPECT_EQ(classic.code, errc::corrupt);
     EXPECT_NE(classic.detail.find("33060"), std::string::npos) << classic.text();
@@ -48,7 +48,7 @@ TEST(MysqlNonsense, OtherProtocolsAreNamed) {
     EXPECT_EQ(opening(on, "\0\0\0\0"s, tls).code, errc::corrupt);
     EXPECT_EQ(opening(on, "", tls).code, errc::down);
     // An answer in front of TLS could be anybody's.
-    if (tls == tls_mode::required) {
+    if (tls == net::tls_mode::required) {
       EXPECT_EQ(opening(on, "\1\0\0\0\0\1\0\0\0\4"s, tls).code, errc::corrupt);
     }
     EXPECT_EQ(opening(on, "\1\0\0\0\x0d"s, tls).code, errc::corrupt) << "a row";
@@ -72,7 +72,7 @@ TEST(MysqlNonsense, AServerWithoutTlsIsRefusedWhenTlsIsRequired) {
   net::core on(0, false);
   on.start();
   const net::error got =
-      opening(on, error_frame(5001, "HY000", "Capability prepare failed for 'tls'"), tls_mode::required);
+      opening(on, error_frame(5001, "HY000", "Capability prepare failed for 'tls'"), net::tls_mode::required);
   EXPECT_EQ(got.code, errc::unsupported);
   EXPECT_NE(got.text().find("TLS is required"), std::string::npos) << got.text();
 }
@@ -80,7 +80,7 @@ TEST(MysqlNonsense, AServerWithoutTlsIsRefusedWhenTlsIsRequired) {
 TEST(MysqlNonsense, AServerThatIsFullSaysSo) {
   net::core on(0, false);
   on.start();
-  for (const tls_mode tls : {tls_mode::disabled, tls_mode::required}) {
+  for (const net::tls_mode tls : {net::tls_mode::disabled, net::tls_mode::required}) {
     EXPECT_EQ(opening(on, error_frame(1040, "HY000", "Too many connections"), tls).code, errc::overloaded);
   }
 }
@@ -100,7 +100,8 @@ TEST(MysqlNonsense, ArbitraryFramesEndInAnError) {
     }
     // The one thing it may not say by chance is that the login is done.
     if (said.find("\0\0\0\4"s) != std::string::npos) continue;
-    const net::error got = opening(on, said, round % 2 == 0 ? tls_mode::disabled : tls_mode::required);
+    const net::error got =
+        opening(on, said, round % 2 == 0 ? net::tls_mode::disabled : net::tls_mode::required);
     EXPECT_NE(got.code, errc::timed_out) << got.text();
   }
 }

@@ -37,7 +37,7 @@ class MysqlCompressed : public mysql_test {
     auto out = tcp_options();
     out->host = "127.0.0.1";
     out->port = proxy.port();
-    out->tls.mode = tls_mode::disabled;
+    out->tls.mode = net::tls_mode::disabled;
     out->compression = mode;
     out->limits.drain_timeout_ms = 20'000;
     return out;
@@ -259,7 +259,7 @@ class MysqlCompressionOfStrangers : public ::testing::Test {
       options->port = server.port;
       options->user = "u";
       options->password = "p";
-      options->tls.mode = tls_mode::disabled;
+      options->tls.mode = net::tls_mode::disabled;
       options->compression = mode;
       const auto made = co_await session::open(context, options);
       if (made.has_error()) {

@@ -32,7 +32,7 @@ class MysqlFaults : public mysql_test {
     auto out = tcp_options();
     out->host = "127.0.0.1";
     out->port = proxy.port();
-    if (!tls) out->tls.mode = tls_mode::disabled;
+    if (!tls) out->tls.mode = net::tls_mode::disabled;
     out->limits.drain_timeout_ms = 20'000;  // a busy machine is no fault
     return out;
   }
@@ -477,7 +477,7 @@ TEST_F(MysqlServerRestart, SessionsEndAndNewOnesWorkWhenTheServerIsBack) {
       request_context context(on_);
       // No account is in the server's cache now.
       auto options = tcp_options();
-      options->tls.mode = tls_mode::disabled;
+      options->tls.mode = net::tls_mode::disabled;
       auto again = co_await opened(context, options);
       EXPECT_EQ(co_await one(context, *again, "SELECT 1"), "1");
     });

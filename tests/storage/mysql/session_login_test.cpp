@@ -65,18 +65,18 @@ TEST_F(MysqlLogin, CertificatesAreVerifiedAsAsked) {
   run([this]() -> task<void> {
     request_context context(on_);
     auto options = tcp_options();
-    options->tls.mode = tls_mode::verify_ca;
+    options->tls.mode = net::tls_mode::verify_ca;
     options->tls.ca_file = ca_file_;
     EXPECT_EQ(co_await tried(context, options), "");
-    options->tls.mode = tls_mode::verify_identity;
+    options->tls.mode = net::tls_mode::verify_identity;
     EXPECT_EQ(co_await tried(context, options), "") << "the certificate names 127.0.0.1";
     options->host = "localhost";
     const std::string other_name = co_await tried(context, options);
     EXPECT_NE(other_name.find("ostname mismatch"), std::string::npos) << other_name;
     options = tcp_options();
-    options->tls.mode = tls_mode::verify_ca;
+    options->tls.mode = net::tls_mode::verify_ca;
     const std::string unknown = co_await tried(context, options);
-    EXPECT_NE(unknown.find("TLS with MySQL fails"), std::string::npos) << unknown;
+    EXPECT_NE(unknown.find("TLS with the server fails"), std::string::npos) << unknown;
     options->tls.ca_file = "/nonexistent/ca.pem";
     const std::string missing = co_await tried(context, options);
     EXPECT_NE(missing.find("/nonexistent/ca.pem"), std::string::npos) << missing;
@@ -89,7 +89,7 @@ TEST_F(MysqlLogin, WithoutTlsAnAccountThatNeverLoggedInIsLetInByADetour) {
     auto admin = co_await opened(context, unix_options());
     const std::string name = co_await fresh_account(context, *admin);
     auto options = options_of(name);
-    options->tls.mode = tls_mode::disabled;
+    options->tls.mode = net::tls_mode::disabled;
     auto plain = co_await opened(context, options);
     EXPECT_FALSE(plain->encrypted()) << "the detour is only for the first login";
     const std::string me = co_await one(context, *plain, "SELECT CURRENT_USER()");
@@ -108,7 +108,7 @@ TEST_F(MysqlLogin, TheDetourIsNotTakenToAServerNobodyVouchesFor) {
     auto admin = co_await opened(context, unix_options());
     const std::string name = co_await fresh_account(context, *admin);
     auto options = options_of(name);
-    options->tls.mode = tls_mode::disabled;
+    options->tls.mode = net::tls_mode::disabled;
     // The authority is a wrong one: nothing but the certificate of the server says so.
     options->tls.ca_file = "/etc/ssl/certs/ca-certificates.crt";
     const std::string refused = co_await tried(context, options);
@@ -147,7 +147,7 @@ TEST_F(MysqlLogin, WhatCannotWorkIsRefusedBeforeAnythingIsSent) {
     const std::string old = co_await tried(context, options);
     EXPECT_NE(old.find("MYSQL41"), std::string::npos) << old;
     options->login = authentication::plain;
-    options->tls.mode = tls_mode::disabled;
+    options->tls.mode = net::tls_mode::disabled;
     const std::string readable = co_await tried(context, options);
     EXPECT_NE(readable.find("whoever listens"), std::string::npos) << readable;
     options->login = authentication::automatic;

@@ -1,4 +1,4 @@
-#include "storage/mysql/tls_client.h"
+#include "net/core/tls_client.h"
 
 #include <arpa/inet.h>
 #include <openssl/bio.h>
@@ -10,12 +10,9 @@
 #include <climits>
 #include <new>
 
-namespace syncline::storage::mysql {
+namespace syncline::net {
 
 namespace {
-
-using net::errc;
-using net::error;
 
 std::string reason() {
   const unsigned long code = ERR_peek_last_error();
@@ -46,8 +43,7 @@ int no_password(char*, int, int, void*) {
 
 }  // namespace
 
-net::result<std::shared_ptr<const tls_client_context>> tls_client_context::load(
-    const tls_settings& settings) {
+result<std::shared_ptr<const tls_client_context>> tls_client_context::load(const tls_settings& settings) {
   ERR_clear_error();
   SSL_CTX* const made = SSL_CTX_new(TLS_client_method());
   if (made == nullptr) throw std::bad_alloc();
@@ -63,14 +59,14 @@ net::result<std::shared_ptr<const tls_client_context>> tls_client_context::load(
     if (SSL_CTX_set_default_verify_paths(made) != 1)
       return refused("the system's certificate authorities cannot be used", "");
   } else if (verify && SSL_CTX_load_verify_file(made, settings.ca_file.c_str()) != 1) {
-    return refused("the certificate authority for MySQL cannot be used", settings.ca_file);
+    return refused("the certificate authority cannot be used", settings.ca_file);
   }
   if (!settings.certificate_file.empty()) {
     if (SSL_CTX_use_certificate_chain_file(made, settings.certificate_file.c_str()) != 1)
-      return refused("the client certificate for MySQL cannot be used", settings.certificate_file);
+      return refused("the client certificate cannot be used", settings.certificate_file);
     if (SSL_CTX_use_PrivateKey_file(made, settings.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(made) != 1)
-      return refused("the client key for MySQL cannot be used", settings.key_file);
+      return refused("the client key cannot be used", settings.key_file);
   }
   return std::shared_ptr<const tls_client_context>(out);
 }
@@ -120,14 +116,14 @@ error tls_client::failed(std::string_view what) const {
   return {errc::down, what, std::move(detail)};
 }
 
-net::result<bool> tls_client::handshake(net::byte_buffer& to_send) {
+result<bool> tls_client::handshake(byte_buffer& to_send) {
   ERR_clear_error();
   const int done = SSL_do_handshake(ssl_);
   const int why = done == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl_, done);
   take_output(to_send);
   if (done == 1) return true;
   if (why == SSL_ERROR_WANT_READ) return false;
-  return failed("TLS with MySQL fails");
+  return failed("TLS with the server fails");
 }
 
 void tls_client::received(std::string_view bytes) {
@@ -139,7 +135,7 @@ void tls_client::received(std::string_view bytes) {
   }
 }
 
-net::result<bool> tls_client::decrypt(net::byte_buffer& plain, net::byte_buffer& to_send) {
+result<bool> tls_client::decrypt(byte_buffer& plain, byte_buffer& to_send) {
   constexpr std::size_t kRecordBytes = 16 * 1024;
   for (;;) {
     ERR_clear_error();
@@ -153,22 +149,23 @@ net::result<bool> tls_client::decrypt(net::byte_buffer& plain, net::byte_buffer&
     take_output(to_send);  // an answer to a key update
     if (why == SSL_ERROR_WANT_READ) return true;
     if (why == SSL_ERROR_ZERO_RETURN) return false;
-    return failed("TLS with MySQL broke");
+    return failed("TLS with the server broke");
   }
 }
 
-net::result<void> tls_client::encrypt(std::string_view plain, net::byte_buffer& to_send) {
+result<void> tls_client::encrypt(std::string_view plain, byte_buffer& to_send) {
   while (!plain.empty()) {
     ERR_clear_error();
     std::size_t taken = 0;
-    if (SSL_write_ex(ssl_, plain.data(), plain.size(), &taken) != 1) return failed("TLS with MySQL broke");
+    if (SSL_write_ex(ssl_, plain.data(), plain.size(), &taken) != 1)
+      return failed("TLS with the server broke");
     plain.remove_prefix(taken);
     take_output(to_send);
   }
   return {};
 }
 
-void tls_client::take_output(net::byte_buffer& to_send) {
+void tls_client::take_output(byte_buffer& to_send) {
   char* made = nullptr;
   BIO* const out = SSL_get_wbio(ssl_);
   const long size = BIO_get_mem_data(out, &made);
@@ -177,4 +174,4 @@ void tls_client::take_output(net::byte_buffer& to_send) {
   static_cast<void>(BIO_reset(out));
 }
 
-}  // namespace syncline::storage::mysql
+}  // namespace syncline::net

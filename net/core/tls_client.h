@@ -1,9 +1,10 @@
 // TLS as a client, as a value: bytes in, bytes out; it knows no socket.
 //
-// Use it through `link`. The X Protocol asks for TLS in the middle of a connection, so this is put over bytes
-// that already flow. TLS 1.2 and 1.3. Thread: a context any, once made; a client the core of its connection.
-// Bound: what is not yet taken out of it, which its user bounds by what it puts in. Failure: result<>, with
-// OpenSSL's reason; a client that failed once fails for good.
+// For whoever connects: MySQL's sessions (the X Protocol asks for TLS in the middle of a connection, so this
+// is put over bytes that already flow) and the commands that talk to a server. TLS 1.2 and 1.3. Thread: a
+// context any, once made; a client the core of its connection. Bound: what is not yet taken out of it, which
+// its user bounds by what it puts in. Failure: result<>, with OpenSSL's reason; a client that failed once
+// fails for good.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@
 using SSL = struct ssl_st;
 using SSL_CTX = struct ssl_ctx_st;
 
-namespace syncline::storage::mysql {
+namespace syncline::net {
 
 enum class tls_mode : std::uint8_t {
   disabled,
@@ -29,15 +30,14 @@ enum class tls_mode : std::uint8_t {
 struct tls_settings {
   tls_mode mode = tls_mode::required;
   std::string ca_file;           // PEM; empty: the system's authorities
-  std::string certificate_file;  // PEM, for accounts that REQUIRE X509; empty: none
+  std::string certificate_file;  // PEM, for servers that ask for one; empty: none
   std::string key_file;
 };
 
 class tls_client_context {
  public:
   // errc::invalid with the file and the reason.
-  [[nodiscard]] static net::result<std::shared_ptr<const tls_client_context>> load(
-      const tls_settings& settings);
+  [[nodiscard]] static result<std::shared_ptr<const tls_client_context>> load(const tls_settings& settings);
   ~tls_client_context();
   tls_client_context(const tls_client_context&) = delete;
   tls_client_context& operator=(const tls_client_context&) = delete;
@@ -58,18 +58,18 @@ class tls_client {
   tls_client& operator=(const tls_client&) = delete;
 
   // True when it is done. Each call may give bytes to send, the one that fails too (an alert).
-  [[nodiscard]] net::result<bool> handshake(net::byte_buffer& to_send);
+  [[nodiscard]] result<bool> handshake(byte_buffer& to_send);
   // What came from the server.
   void received(std::string_view bytes);
   // Appends everything that can be read now. False: the server has said that it is done.
-  [[nodiscard]] net::result<bool> decrypt(net::byte_buffer& plain, net::byte_buffer& to_send);
-  [[nodiscard]] net::result<void> encrypt(std::string_view plain, net::byte_buffer& to_send);
+  [[nodiscard]] result<bool> decrypt(byte_buffer& plain, byte_buffer& to_send);
+  [[nodiscard]] result<void> encrypt(std::string_view plain, byte_buffer& to_send);
 
  private:
-  void take_output(net::byte_buffer& to_send);
-  [[nodiscard]] net::error failed(std::string_view what) const;
+  void take_output(byte_buffer& to_send);
+  [[nodiscard]] error failed(std::string_view what) const;
 
   SSL* ssl_;
 };
 
-}  // namespace syncline::storage::mysql
+}  // namespace syncline::net
