@@ -35,7 +35,7 @@ std::string blank_comments(std::string_view text, std::string_view file) {
   for (std::size_t at = 0; at < text.size();) {
     const std::string_view two = text.substr(at, 2);
     if (text[at] == '"') {
-      for (++at; at < text.size() && text[at] != '"'; ++at) {
+      for (++at; at < text.size() && text[at] != '"' && text[at] != '\n'; ++at) {
         if (text[at] == '\\') ++at;
       }
       ++at;

@@ -33,7 +33,7 @@ struct check_report {
 // One call of purge_tombstones().
 struct purge_result {
   std::uint64_t deleted = 0;
-  std::uint64_t looked_at = 0;  // the call's limit: there may be more
+  bool more = false;  // the call's limit was met: the next one may find work
 };
 
 // A row of syncline_resource: what a resource is called in the feed, and how often it started over.

@@ -123,7 +123,8 @@ void add_client_commands(CLI::App& app, asked& what) {
   load.add_option("--url", what.load.url, "The server")->capture_default_str();
   load.add_option("--ca", what.load.ca_file,
                   "Trust these authorities with https (PEM) instead of the system's")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
   load.add_option("--resource", what.load.resource, "Where the rows go")->required();
   load.add_option("--format", what.load.format, "By default from the file's name")
       ->check(CLI::IsMember({"ndjson", "csv"}));
@@ -145,7 +146,8 @@ void add_client_commands(CLI::App& app, asked& what) {
   sync.add_option("--url", what.sync.url, "The server")->capture_default_str();
   sync.add_option("--ca", what.sync.ca_file,
                   "Trust these authorities with https (PEM) instead of the system's")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
   sync.add_option("--scope", what.sync.scope, "Whose rows, as name:value; several with commas")
       ->type_name("NAME:VALUE");
   sync.add_option("--resources", what.sync.resources,

@@ -174,6 +174,7 @@ int exit_code(const upload_progress& progress) {
 int load_file(const load_options& options) {
   const auto url = parse_url(options.url);
   if (!url) return report_failure(kLoad, url.error().text());
+  if (!url->tls && !options.ca_file.empty()) return report_failure(kLoad, "--ca is for https:// only");
   if (has_control_characters(options.idempotency_key))
     return report_failure(kLoad, "--idempotency-key has control characters");
   const auto file = input_file::open(options.file);

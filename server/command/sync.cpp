@@ -171,6 +171,7 @@ int follow_all(const http_url& url, const sync_command_options& options, sync_ta
 int sync(const sync_command_options& options) {
   const auto url = parse_url(options.url);
   if (!url) return report_failure(kSync, url.error().text());
+  if (!url->tls && !options.ca_file.empty()) return report_failure(kSync, "--ca is for https:// only");
   if (!options.database.empty() &&
       (!options.out.empty() || !options.state.empty() || !options.since.empty())) {
     return report_failure(kSync,

@@ -25,17 +25,18 @@ net::result<void> tls_channel::shake_hands() {
     const net::result<void> sent = send_records();  // of a failure too: the peer is told why
     if (!done) return done.error();
     if (!sent) return sent;
-    if (*done) return {};
+    if (*done) break;
     const net::result<std::size_t> got = in_(raw_.data(), raw_.size());
     if (!got) return got.error();
     if (*got == 0)
       return net::error(net::errc::down, "the server ended the connection early", "in TLS's handshake");
     tls_.received({raw_.data(), *got});
   }
+  decrypt();  // what came with the last bytes of the handshake
+  return {};
 }
 
 net::result<void> tls_channel::send(std::string_view plain) {
-  const std::lock_guard order(sending_);
   constexpr std::size_t kPieceBytes = 16 * 1024;
   while (!plain.empty()) {
     {
@@ -48,7 +49,6 @@ net::result<void> tls_channel::send(std::string_view plain) {
   return {};
 }
 
-// The caller holds sending_, or is alone.
 net::result<void> tls_channel::send_records() {
   net::byte_buffer taken;
   {
@@ -58,34 +58,31 @@ net::result<void> tls_channel::send_records() {
   return taken.empty() ? net::result<void>() : out_(taken.view());
 }
 
-// One read of the socket; false at the end of the stream.
-net::result<bool> tls_channel::receive() {
+// One read of the socket. What decrypt() made before it failed is given out first.
+void tls_channel::receive() {
   const net::result<std::size_t> got = in_(raw_.data(), raw_.size());
-  if (!got) return got.error();
-  if (*got == 0)
-    return net::error(net::errc::down, "the server ended the connection early", "without TLS's goodbye");
-  bool answers = false;
-  net::result<bool> more = true;
-  {
+  if (!got) {
+    failed_ = got.error();
+  } else if (*got == 0) {
+    failed_ = net::error(net::errc::down, "the server ended the connection early", "without TLS's goodbye");
+  } else {
     const std::lock_guard use(state_);
     tls_.received({raw_.data(), *got});
-    more = tls_.decrypt(plain_, records_);
-    answers = !records_.empty();
+    decrypt();
   }
-  // An answer to a key update. Who is sending takes it along with its next record; to wait here would be to
-  // stop reading for as long as the peer does not.
-  if (!answers) return more;
-  if (const std::unique_lock order(sending_, std::try_to_lock); order.owns_lock()) {
-    if (const auto sent = send_records(); !sent) return sent.error();
-  }
-  return more;
+}
+
+// An answer to a key update stays in records_ until the next send(), as RFC 8446, 4.6.3, allows.
+void tls_channel::decrypt() {
+  const net::result<bool> more = tls_.decrypt(plain_, records_);
+  if (!more) failed_ = more.error();
+  ended_ = more && !*more;
 }
 
 net::result<std::size_t> tls_channel::read(char* to, std::size_t room) {
   while (plain_.empty() && !ended_) {
-    const net::result<bool> more = receive();
-    if (!more) return more.error();
-    ended_ = !*more;
+    if (failed_) return *failed_;
+    receive();
   }
   const std::size_t given = std::min(room, plain_.size());
   if (given != 0) std::memcpy(to, plain_.data(), given);

@@ -1,8 +1,9 @@
 // TLS over a blocking socket, for one thread that sends and one that reads at the same time.
 //
 // Thread: send() one, read() another; neither waits for the other's socket call, so a peer that answers while
-// it is still being sent to is heard. Bound: a record (16 KB) each way, and what one read decrypted. Failure:
-// errc::down with OpenSSL's reason; the socket's own failures as the caller's functions tell them.
+// it is still being sent to is heard. Only send() sends. Bound: a record (16 KB) each way, and what one read
+// decrypted. Failure: errc::down with OpenSSL's reason; the socket's own failures as the caller's functions
+// tell them.
 #pragma once
 
 #include <array>
@@ -10,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,17 +41,18 @@ class tls_channel {
   tls_channel(const net::tls_client_context& rules, const std::string& host, sender out, reader in)
       : out_(std::move(out)), in_(std::move(in)), tls_(rules, host) {}
   [[nodiscard]] net::result<void> shake_hands();
-  [[nodiscard]] net::result<bool> receive();
+  void receive();
+  void decrypt();
   [[nodiscard]] net::result<void> send_records();
 
   sender out_;
   reader in_;
-  std::mutex sending_;  // held while records are sent, which keeps their order
-  std::mutex state_;    // held while tls_ or records_ is used, never while a socket is
+  std::mutex state_;  // held while tls_ or records_ is used, never while a socket is
   net::tls_client tls_;
   net::byte_buffer records_;  // made and not sent yet
   net::byte_buffer plain_;    // the reader's: decrypted and not taken yet
-  bool ended_ = false;        // the reader's
+  bool ended_ = false;        // the reader's, as is failed_
+  std::optional<net::error> failed_;
   std::array<char, 16 * 1024> raw_;
 };
 

@@ -123,7 +123,11 @@ net::task<net::result<void>> link::start_tls(net::request_context& context,
   for (;;) {
     const net::result<bool> done = tls_->handshake(cipher_out_);
     write_pending();
-    if (done.has_error()) co_return done.error();
+    if (done.has_error()) {
+      error out = done.error();
+      out.detail = "MySQL: " + out.detail;
+      co_return out;
+    }
     if (*done) break;
     read_more();
     const net::result<void> woken = co_await progress_.wait(context, until);

@@ -300,6 +300,7 @@ net::task<std::optional<rows>> mysql_store::ask_replica(net::request_context& co
   const std::int64_t seq = clock.seq_in(needed.generation);
   if (clock.read()) from.saw(seq, needed.watermark, steady_ms());
   if (made && seq >= needed.watermark) co_return std::move(*made);
+  if (!made && lost_connection(made.error(), **lease, context)) lease->mark_broken();
   if (!made && ((*lease)->broken() || context.expired())) from.failed(made.error());
   co_return std::nullopt;
 }

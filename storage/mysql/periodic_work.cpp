@@ -30,7 +30,7 @@ net::task<net::result<void>> purge_expired(net::request_context& context, sql_co
       auto purging = purge_tombstones(context, db, all, tombstones_s, kPurgeRows);
       const net::result<purge_result> done = co_await std::move(purging);
       if (!done) co_return done.error();
-      tombstones = done->looked_at == kPurgeRows;
+      tombstones = done->more;
     }
     if (records) {
       auto forgetting = purge_idempotency(context, db, now - records_s, kPurgeRows);

@@ -85,7 +85,7 @@ net::task<net::result<purge_result>> purge_tombstones(net::request_context& cont
   auto ending = hold->commit(context);
   net::result<void> ended = co_await std::move(ending);
   if (!ended) co_return ended.error();
-  co_return purge_result{*purged, judged->present.size() + judged->purged.size()};
+  co_return purge_result{*purged, judged->present.size() + judged->purged.size() == limit};
 }
 
 }  // namespace syncline::storage::mysql

@@ -19,6 +19,8 @@ net::result<purge_result> purge_tombstones(connection& db, const catalog& all, s
       "gone_at=0 LIMIT {})",
       kNowSql, std::uint64_t{limit} * 10);
   if (auto noted = db.exec(note_time); !noted) return noted.error();
+  const bool more_to_note =
+      static_cast<std::uint64_t>(sqlite3_changes64(db.get())) == std::uint64_t{limit} * 10;
   auto probes = row_probes::make(db, all);
   if (!probes) return probes.error();
   std::vector<std::int64_t> present;
@@ -61,7 +63,7 @@ net::result<purge_result> purge_tombstones(connection& db, const catalog& all, s
       return done.error();
   }
   if (auto done = transaction->commit(); !done) return done.error();
-  return purge_result{.deleted = purged.size(), .looked_at = purged.size() + present.size()};
+  return purge_result{purged.size(), more_to_note || purged.size() + present.size() == limit};
 }
 
 }  // namespace syncline::storage::sqlite

@@ -216,17 +216,15 @@ void watcher::check_file() {
 
 // A store that failed to write says so until a write works again; nobody may be writing, so try.
 void watcher::probe_writes() {
-  if (shared_.health.healthy(store_health::part::writes) || chores_->probing.exchange(true)) return;
-  const bool queued = writing_.queue().push_chore([&shared = shared_, state = chores_](connection& db) {
+  if (shared_.health.healthy(store_health::part::writes)) return;
+  push_once(&chore_state::probing, [&shared = shared_](connection& db) {
     auto tried = db.exec("BEGIN IMMEDIATE; UPDATE syncline_clock SET seq=seq WHERE id=1; COMMIT");
     if (tried) {
       shared.health.well(store_health::part::writes);
     } else {
       shared.health.trouble(store_health::part::writes, tried.error().text());
     }
-    state->probing.store(false);
   });
-  if (!queued) chores_->probing.store(false);
 }
 
 void watcher::check_schema(connection& db) {
@@ -241,8 +239,7 @@ void watcher::check_schema(connection& db) {
   if (!there && there.error().code == net::errc::locked) return;
   perf::log_warn("the feed's triggers are not what they should be; installing them again",
                  {{"missing", missing.empty() ? std::string("unknown") : missing.front()}});
-  if (chores_->migrating.exchange(true)) return;
-  const bool queued = writing_.queue().push_chore([&shared = shared_, state = chores_](connection& writing) {
+  push_once(&chore_state::migrating, [&shared = shared_](connection& writing) {
     catalog copy;
     copy_catalog(*shared.all, copy);
     auto done = migrate(writing, copy, false);
@@ -255,45 +252,35 @@ void watcher::check_schema(connection& db) {
       for (const std::string& name : done->resources_restarted)
         perf::log_warn("a resource starts over", {{"resource", name}});
     }
-    state->migrating.store(false);
   });
-  if (!queued) chores_->migrating.store(false);
 }
 
 // A log that readers keep from being rewound grows without bound: TRUNCATE waits for them for a moment.
 void watcher::check_wal() {
   struct stat status {};
   if (::stat((shared_.options.path + "-wal").c_str(), &status) != 0 || status.st_size < kWalBytesMax) return;
-  if (chores_->checkpointing.exchange(true)) return;
-  const bool queued = writing_.queue().push_chore([state = chores_](connection& db) {
+  push_once(&chore_state::checkpointing, [](connection& db) {
     sqlite3_wal_checkpoint_v2(db.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
-    state->checkpointing.store(false);
   });
-  if (!queued) chores_->checkpointing.store(false);
 }
 
 void watcher::check_search(connection& db) {
   const auto waits = search_waits(db);
   if (!waits || !*waits) return;
-  if (chores_->indexing.exchange(true)) {
-    chores_->more_to_index.store(true);
-    return;
-  }
-  const bool queued = writing_.queue().push_chore([&shared = shared_, state = chores_](connection& writing) {
-    const auto made = index_slice(shared, writing);
-    const bool locked = !made && made.error().code == net::errc::locked;
-    state->index_fails.store(!made && !locked);
-    if (!made && !locked)
-      perf::log_warn("a keyword index could not be written", {{"why", made.error().text()}});
-    if (locked || (made && *made >= kSearchRefreshRows)) state->more_to_index.store(true);
-    state->indexing.store(false);
-  });
-  if (!queued) chores_->indexing.store(false);
+  const bool first =
+      push_once(&chore_state::indexing, [&shared = shared_, state = chores_](connection& writing) {
+        const auto made = index_slice(shared, writing);
+        const bool locked = !made && made.error().code == net::errc::locked;
+        state->index_fails.store(!made && !locked);
+        if (!made && !locked)
+          perf::log_warn("a keyword index could not be written", {{"why", made.error().text()}});
+        if (locked || (made && *made >= kSearchRefreshRows)) state->more_to_index.store(true);
+      });
+  if (!first) chores_->more_to_index.store(true);
 }
 
 void watcher::purge() {
-  if (chores_->purging.exchange(true)) return;
-  const bool queued = writing_.queue().push_chore([&shared = shared_, state = chores_](connection& db) {
+  const bool first = push_once(&chore_state::purging, [&shared = shared_, state = chores_](connection& db) {
     const std::int64_t day = 86400;
     auto gone = purge_tombstones(db, *shared.all, shared.options.tombstone_days * day, kPurgeRows);
     if (!gone) perf::log_warn("tombstones could not be purged", {{"why", gone.error().text()}});
@@ -301,11 +288,19 @@ void watcher::purge() {
     auto old = purge_idempotency(db, unix_seconds() - std::int64_t{3600} * shared.options.idempotency_keep_h,
                                  kPurgeRows);
     if (!old) perf::log_warn("idempotency records could not be purged", {{"why", old.error().text()}});
-    state->purging.store(false);
-    if ((gone && gone->looked_at == kPurgeRows) || (old && *old == kPurgeRows))
-      state->more_to_purge.store(true);  // last: the call this asks for is not to find one under way
+    if ((gone && gone->more) || (old && *old == kPurgeRows)) state->more_to_purge.store(true);
   });
-  if (!queued) chores_->purging.store(false);
+  if (!first) chores_->more_to_purge.store(true);
+}
+
+// False while the last chore of its kind is still to end. That ends when it is gone: it ran, found no room,
+// or was dropped because the database cannot be opened.
+bool watcher::push_once(std::atomic<bool> chore_state::*kind, write_chore what) {
+  if (((*chores_).*kind).exchange(true)) return false;
+  const auto free_again = [state = chores_, kind](void*) { ((*state).*kind).store(false); };
+  std::shared_ptr<void> busy(nullptr, free_again);  // calls it with its last copy
+  writing_.queue().push_chore([busy = std::move(busy), run = std::move(what)](connection& db) { run(db); });
+  return true;
 }
 
 }  // namespace syncline::storage::sqlite

@@ -56,6 +56,13 @@ class watcher {
   void probe_writes();
   void purge();
 
+  // What a chore left to be done; chores may outlast the watcher's thread, so they share it.
+  struct chore_state {
+    std::atomic<bool> migrating{false}, purging{false}, probing{false}, checkpointing{false},
+        more_to_purge{false}, indexing{false}, more_to_index{false}, index_fails{false};
+  };
+  bool push_once(std::atomic<bool> chore_state::*kind, write_chore what);
+
   store_shared& shared_;
   writer& writing_;
   file_identity opened_;
@@ -65,11 +72,6 @@ class watcher {
   int wal_watch_ = -1;
   int stop_event_ = -1;
   std::atomic<bool> stopping_{false};
-  // What a chore left to be done; chores may outlast the watcher's thread, so they share it.
-  struct chore_state {
-    std::atomic<bool> migrating{false}, purging{false}, probing{false}, checkpointing{false},
-        more_to_purge{false}, indexing{false}, more_to_index{false}, index_fails{false};
-  };
   std::shared_ptr<chore_state> chores_ = std::make_shared<chore_state>();
   net::steady_time next_file_check_{}, next_schema_check_{}, next_purge_{}, next_wal_check_{},
       next_search_check_{};

@@ -143,6 +143,9 @@ TEST(Config, ACommentEndsWhereItEndsAndNowhereInAString) {
       "f.json");
   EXPECT_EQ(got.http.port, 1);
   EXPECT_EQ(got.sqlite.path, "/*\"//");
+  EXPECT_THAT(fault_of("{\"http: 1,\n\"storage\": {\"sqlite\": {\"path\": \"/*\"}}}"),
+              HasSubstr("f.json:1: not valid JSON"))
+      << "one missing quote does not turn texts into comments";
 }
 
 TEST(Config, UnknownNameNamesItsPlaceAndTheNearestAllowedOne) {

@@ -236,6 +236,39 @@ TEST_F(sqlite_store_faults, ADamagedPageIsToldAndForgottenWhenItIsWhole) {
   EXPECT_TRUE(eventually([&] { return store_->read_figures().healthy; }));
 }
 
+// No descriptor is left when the writer's connection is to be made anew: what the watcher asked of it in the
+// meantime is lost, and asked again.
+TEST_F(sqlite_store_faults, AStoreThatCouldNotReopenItsFileRecoversWithoutAWrite) {
+  open_store();
+  create_users(1, 500);
+  connection db = open_or_die(file_.path());
+  run(db, "PRAGMA wal_checkpoint(TRUNCATE)");
+  const auto page_bytes = db.query_int("PRAGMA page_size").value();
+  const auto at =
+      (db.query_int("SELECT rootpage FROM sqlite_master WHERE name='users'").value() - 1) * page_bytes;
+  std::string good(static_cast<std::size_t>(page_bytes), '\0');
+  std::fstream file(file_.path(), std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(at).read(good.data(), page_bytes);
+  file.seekp(at).write(std::string(good.size(), '\xa5').data(), page_bytes).flush();
+  run(db, "CREATE TABLE other(x)");  // pages in memory are read anew
+  const auto made = put(1, "b");
+  ASSERT_FALSE(made.has_value());
+  ASSERT_EQ(made.error().code, net::errc::corrupt);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const bool told =
+      eventually([&] { return store_->read_figures().trouble.find("open") != std::string::npos; });
+  std::this_thread::sleep_for(std::chrono::milliseconds(1200));  // the watcher has asked once more
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(told) << store_->read_figures().trouble;
+  file.seekp(at).write(good.data(), page_bytes).flush();
+  run(db, "INSERT INTO other VALUES(1)");
+  EXPECT_TRUE(eventually([&] { return store_->read_figures().healthy; })) << store_->read_figures().trouble;
+  EXPECT_EQ(fates(put(1, "b")), "u");
+}
+
 TEST_F(sqlite_store_faults, AWriteThatIsTooLateIsNotBegun) {
   options_.busy_timeout_ms = 20000;
   open_store();

@@ -144,4 +144,25 @@ TEST_F(sqlite_store_feed, ARowThatFitsNoDeclarationHoldsUpNobodyAndIsSentWhenMen
   EXPECT_EQ(follow(what, early), lines{"put users 2"});
 }
 
+// Batches of it follow each other, also when one finds nothing to delete; else these take 13 seconds.
+TEST_F(sqlite_store_feed, APurgeGoesOnBehindLiveRowsAndForgetsEveryOldRecord) {
+  options_.purge_interval_s = 1;
+  options_.tombstone_days = 0;
+  open_store();
+  close_store();
+  connection db = open_or_die(file_.path());
+  const std::string numbers =
+      "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n<12500) SELECT n FROM s)";
+  run(db, "BEGIN; INSERT INTO users(id,name) SELECT n,'x' FROM " + numbers +
+              "; UPDATE syncline_feed SET gone_at=1; INSERT INTO syncline_idempotency SELECT "
+              "'k'||n,1,1,x'',1,1 FROM " +
+              numbers + "; COMMIT");
+  open_store();
+  EXPECT_TRUE(eventually([&] {
+    return db.query_int("SELECT count(*) FROM syncline_feed WHERE gone_at IS NOT NULL").value() == 0 &&
+           db.query_int("SELECT count(*) FROM syncline_idempotency").value() == 0;
+  }));
+  EXPECT_EQ(db.query_int("SELECT count(*) FROM syncline_feed").value(), 12500);
+}
+
 }  // namespace syncline::storage::sqlite::testing
