@@ -5,8 +5,8 @@
 #   docker run --network host -v syncline-data:/var/lib/syncline syncline
 #
 # The second line makes the demo's database; leave it out and mount your own config and database instead.
-# Without auth configured Syncline binds loopback addresses only, so the container shares the host's network; put
-# a proxy that authenticates in front of it, or configure auth, before publishing a port.
+# Until it has authentication Syncline binds loopback addresses only, so the container shares the host's network; put
+# a proxy that authenticates in front of it before publishing a port.
 
 # A build on Oracle's Connector/C++ instead of our own MySQL session needs it installed in the build stage and its
 # libmysqlcppconn8.so.2 in the last one; docs/mysql.md, "The official connector", says how to get and build it.

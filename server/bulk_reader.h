@@ -3,8 +3,8 @@
 // Bytes go in as they arrive (feed); fill() adds rows to a batch until it is full, the input is used up or
 // `pause_after` rows were read, so that the core gets its turn. Rows that break a rule become rejections with
 // their line number and never cost a good row. Thread: one core. Memory: one record (`row_bytes_max`), the
-// batch, and 8 bytes per row for finding keys given twice, up to `kKeysRemembered` rows; beyond those a
-// repeated key is only found within its batch and otherwise written again (last one wins). Failure:
+// batch, and 8 bytes per row for finding keys given twice, up to `kKeysRemembered` rows; later rows are
+// compared with those only, and of two alike among themselves both are written (last one wins). Failure:
 // bad_header for a CSV whose first record does not name columns; everything else is a rejection.
 #pragma once
 

@@ -87,7 +87,7 @@ void check_address(std::string_view path, const std::string& address, const fail
   bool known = false;
   if (is_loopback(address, known)) return;
   if (!known) fail(path, fmt::format("\"{}\" is no IP address", address), kAllowed);
-  fail(path, fmt::format("{} is not loopback: that needs authentication, which is not configured", address),
+  fail(path, fmt::format("{} is not loopback: that needs authentication, which is not built yet", address),
        kAllowed);
 }
 

@@ -89,7 +89,7 @@ const setting kSettings[] = {
      "From accept to the end of the TLS handshake; then the connection is closed."},
 
     {"admin.address", at<&config::admin, &server_options::address>, 0, 0, {}, {},
-     "Where the admin listener (health, metrics, profiles) binds: a loopback IP address, or `unix:/path`."},
+     "Where the admin listener (health, metrics) binds: a loopback IP address, or `unix:/path`."},
     {"admin.port", at<&config::admin, &server_options::port>, 0, 65535, {}, {},
      "Port of the admin listener; 0: the kernel chooses."},
     {"admin.connections_max", at<&config::admin, &server_options::limit, &limits::connections_max>, 1, 100'000, {}, "connections",
@@ -137,7 +137,7 @@ const setting kSettings[] = {
     {"storage.mysql.socket", at<&config::mysql, &mysql_settings::socket>, 0, 0, {}, {},
      "The server's X Protocol unix socket (`mysqlx_socket`) instead of host and port."},
     {"storage.mysql.user", at<&config::mysql, &mysql_settings::user>, 0, 0, {}, {},
-     "The account; docs/mysql.md lists the rights it needs."},
+     "The account; docs/sync.md lists the rights it needs."},
     {"storage.mysql.password", at<&config::mysql, &mysql_settings::password>, 0, 0, {}, {},
      "Its password; better from the environment or `password_file` than in the config."},
     {"storage.mysql.password_file", at<&config::mysql, &mysql_settings::password_file>, 0, 0, {}, {},

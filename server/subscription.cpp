@@ -1,6 +1,7 @@
 #include "server/subscription.h"
 
 #include "net/core/core.h"
+#include "perf/log.h"
 #include "server/problems.h"
 
 namespace syncline::server {
@@ -92,8 +93,17 @@ net::task<net::result<void>> subscription::follow() {
 }
 
 net::task<void> subscription::run(std::shared_ptr<subscription> self) {
-  const auto ended = co_await self->follow();
-  if (!ended) self->tell_error(ended.error());
+  bool threw = false;
+  try {
+    const auto ended = co_await self->follow();
+    if (!ended) self->tell_error(ended.error());
+  } catch (const std::exception& e) {
+    perf::log_error("a subscription threw", {{"text", e.what()}});
+    threw = true;
+  }
+  // It may hold the socket's turn to read a page, for which the others would wait for ever.
+  if (threw && self->socket_ != nullptr)
+    self->socket_->close(net::websocket::close_code::internal_error, "internal error");
   if (self->ended_) self->ended_(self->id_);
 }
 

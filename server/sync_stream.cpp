@@ -112,7 +112,9 @@ net::task<void> run(const services& with, net::http::exchange& x, stream_request
   x.begin({.status = 200, .content_type = "application/x-ndjson", .headers = headers.text()});
   storage::feed_page first = std::move(*page);
   const auto ended = co_await stream->follow(std::move(first));
-  if (!ended && ended.error().code == errc::closed) co_return;
+  // What breaks off is no whole body: the connection is cut, so that nobody takes it for one. A drain is no
+  // error of the stream.
+  if (!ended && ended.error().code != errc::cancelled) co_return;
   const std::optional<std::string> rest = out->finish();
   if (!rest) co_return;
   if (!rest->empty()) {

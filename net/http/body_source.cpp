@@ -1,6 +1,7 @@
 #include "net/http/body_source.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace syncline::net::http {
 
@@ -52,7 +53,7 @@ char* body_source::room() {
 }
 
 void body_source::finish(byte_buffer& input) noexcept {
-  if (!moved_) return input.consume(used_);
+  if (!moved_) return input.consume(std::exchange(used_, 0));  // TLS may finish a closing in two steps
   input.clear();
   if (!more_.empty()) input.swap(more_);
 }

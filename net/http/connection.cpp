@@ -213,6 +213,8 @@ connection::verdict connection::begin_request() {
     return finish_request();
   }
   if (part_.handles().try_answer(*this) == tried::need_task) {
+    // The answers before it are not to wait for this one.
+    if (!w.out.empty() && send_pending() == io::failed) return close();
     phase_ = phase::task;
     clear_deadline();
     return verdict::run_task;
@@ -314,6 +316,7 @@ connection::verdict connection::finish_closing() {
 }
 
 connection::verdict connection::linger() {
+  if (yielded_) return verdict::wait;
   workspace& w = *ws_;
   for (std::size_t i = 0; i < kLingerReadsPerTurn; ++i) {
     std::size_t received = 0;
@@ -321,6 +324,7 @@ connection::verdict connection::linger() {
     if (got == io::failed) return close();
     if (got == io::blocked) return verdict::wait;
   }
+  yielded_ = true;
   part_.run_later(*this);
   return verdict::wait;
 }

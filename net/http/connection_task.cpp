@@ -186,7 +186,7 @@ task<result<void>> connection::fill_body() {
 // Ends with errc::timed_out at `until`, errc::closed when the connection is given up meanwhile.
 task<result<void>> connection::wait_for_socket(bool to_write, steady_time until) {
   workspace& w = *ws_;
-  while (!(to_write ? socket_.writable() : socket_.readable())) {
+  while (!socket_.peer_gone() && !(to_write ? socket_.writable() : socket_.readable())) {
     task_waits_ = true;
     task_waits_to_write_ = to_write;
     const result<void> woken = co_await w.ready.wait(w.waits, until);

@@ -62,9 +62,14 @@ struct workspace {
   [[nodiscard]] bool endless() const noexcept { return streaming && context.work() != work_class::bulk; }
 
   // A peer that sent part of a head may stay like that: it keeps those bytes and no room of earlier requests.
-  void give_up_room() noexcept {
-    constexpr std::size_t kOutputBytesKept = 4096;
+  void give_up_room() {
+    constexpr std::size_t kOutputBytesKept = 4096, kInputBytesKept = 16 * 1024;
     if (out.empty() && out.capacity() > kOutputBytesKept) out.release();
+    if (in.capacity() > kInputBytesKept && in.size() <= kInputBytesKept) {
+      byte_buffer fresh;
+      fresh.append(in.view());
+      in.swap(fresh);
+    }
     body.release();
   }
 

@@ -53,7 +53,8 @@ void add_server_commands(CLI::App& app, asked& what) {
       app, what, "serve", "Run the server", [&what] { return command::serve(what.serve); },
       "Examples:\n  syncline serve --config configs/demo/syncline.json\n"
       "  SYNCLINE_HTTP__PORT=9000 syncline serve -c syncline.json --set log.level=debug\n\n"
-      "SIGTERM or SIGINT: drain and end; a second one: end at once. SIGHUP: reopen the log.");
+      "SIGTERM or SIGINT: drain and end; a second one: end at once. SIGHUP: reopen the log, read the TLS "
+      "files again.");
   add_config(serve, what.serve, true);
 
   CLI::App& check = add_command(

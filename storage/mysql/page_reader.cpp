@@ -120,7 +120,8 @@ class page_reading {
   std::string seen_key_;
   std::uint32_t room_ = 0;  // rows that the feed may fill
   std::size_t rows_seen_ = 0, bytes_seen_ = 0;
-  bool full_ = false;  // in bytes
+  std::size_t bytes_room_ = 0;  // of what is read now: the feed, then the scan
+  bool full_ = false;           // in bytes
   feed_page page_;
 };
 
@@ -215,7 +216,7 @@ bool page_reading::note(const resource& of, std::string_view key) {
 }
 
 bool page_reading::too_much(std::size_t bytes_before) {
-  if (page_.bytes.size() <= limits_.bytes_max || page_.changes.size() <= 1) return false;
+  if (page_.bytes.size() <= bytes_room_ || page_.changes.size() <= 1) return false;
   page_.bytes.resize(bytes_before);
   page_.changes.pop_back();
   full_ = true;
@@ -223,7 +224,7 @@ bool page_reading::too_much(std::size_t bytes_before) {
 }
 
 std::size_t page_reading::rows_that_fit() const {
-  const std::size_t left = limits_.bytes_max - std::min<std::size_t>(limits_.bytes_max, page_.bytes.size());
+  const std::size_t left = bytes_room_ - std::min(bytes_room_, page_.bytes.size());
   const std::size_t rows_left =
       limits_.rows_max - std::min<std::size_t>(limits_.rows_max, page_.changes.size());
   const std::size_t fit = rows_seen_ == 0 ? kFirstRows : left / (bytes_seen_ / rows_seen_ + 1) + 2;
@@ -396,6 +397,7 @@ net::task<net::result<void>> page_reading::run(const std::vector<resource_row>& 
   if (auto fit = check_parts(); !fit) co_return fit;
   // A first sync keeps half of each page for its scan, so that a busy table cannot hold it up for ever.
   room_ = from && from->scanning ? std::max(limits_.rows_max / 2, 1U) : limits_.rows_max;
+  bytes_room_ = from && from->scanning ? limits_.bytes_max / 2 : limits_.bytes_max;
   entries_wanted wanted;
   wanted.what = &what_;
   wanted.from = from;
@@ -409,6 +411,8 @@ net::task<net::result<void>> page_reading::run(const std::vector<resource_row>& 
   if (!*started) co_return net::result<void>();
   auto following = follow_feed();
   if (auto done = co_await std::move(following); !done) co_return done;
+  bytes_room_ = limits_.bytes_max;
+  full_ = false;
   auto scanning = scan();
   if (auto done = co_await std::move(scanning); !done) co_return done;
   // What is not on the page counts as well where it scanned, or ended before the clock, or is the first of a

@@ -103,7 +103,8 @@ class keyed_rows final : public row_sink {
   std::unordered_map<std::string_view, std::optional<row_slice>> places_;
 };
 
-// Rows in the order of the answer, at most `limit` of a group; one more tells that there are more.
+// Rows in the order of the answer, at most `limit` of a group; one more tells that there are more. A row that
+// fits no declaration counts in a group, whose statement gives no others for it, and not where there is none.
 class counted_rows final : public row_sink {
  public:
   // `groups`: what the numbers behind the SELECT list stand for; empty: there is no such number.
@@ -125,11 +126,16 @@ class counted_rows final : public row_sink {
     }
     ++taken_;
     auto at = maker_.append(columns, fields, out_.bytes);
-    if (!at && leave_out(at.error())) return true;
+    if (!at && leave_out(at.error())) {
+      if (groups_.empty()) --taken_;
+      ++left_out_;
+      return true;
+    }
     if (!at) return at.error();
     out_.slices.push_back(slice_of(*at, group));
     return true;
   }
+  [[nodiscard]] std::uint32_t left_out() const noexcept { return left_out_; }
 
  private:
   [[nodiscard]] net::result<std::uint32_t> group_of(const std::vector<column>& columns,
@@ -150,6 +156,7 @@ class counted_rows final : public row_sink {
   std::size_t group_at_;
   std::uint32_t group_ = UINT32_MAX;
   std::uint32_t taken_ = 0;
+  std::uint32_t left_out_ = 0;
 };
 
 // ` AND …` for the words; errc::invalid when the resource has no search.
@@ -263,17 +270,24 @@ net::task<net::result<rows>> read_list(net::request_context& context, sql_connec
   }
   plan.add_order(descending, asked.text);
   asked.text += " LIMIT ?";
-  asked.with.push_back(argument::of_unsigned(std::uint64_t{query.limit} + 1));
-
-  rows out;
-  counted_rows into(select, out, query.limit, {});
-  statement_train train(context, db, clock);
-  auto sending = train.send(asked, into);
-  if (auto sent = co_await std::move(sending); !sent) co_return sent.error();
-  auto ending = train.finish();
-  if (auto ended = co_await std::move(ending); !ended) co_return ended.error();
-  if (descending) std::reverse(out.slices.begin(), out.slices.end());
-  co_return out;
+  asked.with.push_back(argument::of_unsigned(0));  // set below
+  // Hardly a page has rows that fit no declaration: it is asked for once more, with room for them.
+  for (std::uint32_t room = 0;; room = kLeftOutMax) {
+    asked.with.back() = argument::of_unsigned(std::uint64_t{query.limit} + 1 + room);
+    rows out;
+    counted_rows into(select, out, query.limit, {});
+    statement_train train(context, db, clock);
+    auto sending = train.send(asked, into);
+    if (auto sent = co_await std::move(sending); !sent) co_return sent.error();
+    auto ending = train.finish();
+    if (auto ended = co_await std::move(ending); !ended) co_return ended.error();
+    if (into.left_out() > kLeftOutMax)
+      co_return net::error(net::errc::schema_mismatch, "too many stored rows of a page fit no declaration",
+                           plan.of().name);
+    if (!out.more && into.left_out() > room) continue;
+    if (descending) std::reverse(out.slices.begin(), out.slices.end());
+    co_return out;
+  }
 }
 
 net::task<net::result<rows>> read_by_columns(net::request_context& context, sql_connection& db,

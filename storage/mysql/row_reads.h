@@ -3,7 +3,8 @@
 // Each call sends all it needs at once and reads the answers as they come, so it may share its connection
 // with others. Not for the feed (page_reader.h). Thread: the core of the connection. Bound: `limit` rows,
 // kAnswerBytesMax of a list; a list that is cut says `more`. Failure: result<>; errc::invalid for a key or
-// scope that does not fit the declaration. A row that does not is left out, logged and counted.
+// scope that does not fit the declaration. A row that does not is left out, logged and counted; a list with
+// more than kLeftOutMax of them is errc::schema_mismatch.
 //
 // Lifetime: the arguments outlive the task. `clock`: where it is to be read as well, or null. rows.position
 // is left to the caller: rows of several statements are no snapshot, each is at least as new as what was
@@ -39,6 +40,7 @@ class clock_sink final : public row_sink {
 };
 
 inline constexpr std::size_t kAnswerBytesMax = 16U * 1024 * 1024;
+inline constexpr std::uint32_t kLeftOutMax = 64;  // of one list
 inline constexpr std::size_t kKeysOfStatementMax = 256;
 inline constexpr std::size_t kGroupsOfStatementMax = 32;
 

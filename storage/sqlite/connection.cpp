@@ -63,6 +63,7 @@ net::error sqlite_error(sqlite3* db, int code, std::string_view doing) {
       return {net::errc::conflict, "a constraint forbids it", std::move(detail)};
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:  // as after its file system became so: the handle stays it, a new one may not be
       return {net::errc::down, "the database file cannot be read or written", std::move(detail)};
     case SQLITE_SCHEMA:
       return {net::errc::schema_mismatch, "the database schema changed", std::move(detail)};

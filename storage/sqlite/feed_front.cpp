@@ -81,15 +81,16 @@ net::result<change_notice_ptr> feed_front::read_notice(connection& db, std::int6
   entries->bind(2, upto);
   entries->bind(3, kNoticeItemsMax + 1);
   int code = SQLITE_ROW;
+  std::int64_t met = 0;
   while ((code = entries->step()) == SQLITE_ROW) {
-    const auto found = ordinals.find(entries->integer(0));
-    // An entry of a resource that the config does not name (any more) concerns nobody.
-    if (found == ordinals.end()) continue;
-    if (notice->items.size() >= static_cast<std::size_t>(kNoticeItemsMax)) {
+    if (++met > kNoticeItemsMax) {  // there may be more behind, whatever these are
       notice->everything = true;
       notice->items.clear();
       return change_notice_ptr(notice);
     }
+    const auto found = ordinals.find(entries->integer(0));
+    // An entry of a resource that the config does not name (any more) concerns nobody.
+    if (found == ordinals.end()) continue;
     change_notice::item& item = notice->items.emplace_back();
     item.resource = found->second;
     item.scope = entries->text(1);
@@ -102,8 +103,21 @@ net::result<change_notice_ptr> feed_front::read_notice(connection& db, std::int6
 
 void feed_front::set_resources(std::vector<resource_row> rows) {
   auto made = std::make_shared<const std::vector<resource_row>>(std::move(rows));
-  const std::lock_guard lock(resources_mutex_);
-  resources_ = std::move(made);
+  const std::lock_guard order(advancing_);
+  {
+    const std::lock_guard lock(resources_mutex_);
+    std::swap(resources_, made);
+  }
+  if (!made || std::equal(made->begin(), made->end(), resources()->begin(), resources()->end(),
+                          [](const resource_row& a, const resource_row& b) {
+                            return a.id == b.id && a.incarnation == b.incarnation;
+                          }))
+    return;
+  // What went while nobody noted it has no entry.
+  auto notice = std::make_shared<change_notice>();
+  notice->watermark = watermark_.load(std::memory_order_relaxed);
+  notice->everything = true;
+  tell(notice);
 }
 
 std::shared_ptr<const std::vector<resource_row>> feed_front::resources() const {

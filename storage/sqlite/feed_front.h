@@ -44,7 +44,7 @@ class feed_front {
   // The lowest clock seen since the file went back; the new generation starts no later.
   [[nodiscard]] std::int64_t lowest_seen(std::int64_t clock_seq) const noexcept;
 
-  // By ordinal; replaced after a migration.
+  // By ordinal; replaced after a migration. Tells `everything` when one of them started over.
   void set_resources(std::vector<resource_row> rows);
   [[nodiscard]] std::shared_ptr<const std::vector<resource_row>> resources() const;
 

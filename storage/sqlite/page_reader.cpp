@@ -69,7 +69,8 @@ class page_reading {
   std::int64_t complete_upto_ = 0;  // all entries of the stream up to here are in entries_
   std::unordered_set<std::string> seen_;
   std::string seen_key_;
-  bool full_ = false;  // in bytes
+  std::size_t bytes_room_ = 0;  // of what is read now: the feed, then the scan
+  bool full_ = false;           // in bytes
   feed_page page_;
 };
 
@@ -221,7 +222,7 @@ bool page_reading::note(const resource& of, std::string_view key) {
 }
 
 bool page_reading::too_much(std::size_t bytes_before) {
-  if (page_.bytes.size() <= limits_.bytes_max || page_.changes.size() <= 1) return false;
+  if (page_.bytes.size() <= bytes_room_ || page_.changes.size() <= 1) return false;
   page_.bytes.resize(bytes_before);
   page_.changes.pop_back();
   full_ = true;
@@ -371,7 +372,10 @@ net::result<feed_page> page_reading::run(const std::optional<cursor>& from) {
   auto started = start(from);
   if (!started) return started.error();
   if (!*started) return std::move(page_);
+  bytes_room_ = page_.next.scanning ? limits_.bytes_max / 2 : limits_.bytes_max;
   if (auto done = follow_feed(); !done) return done.error();
+  bytes_room_ = limits_.bytes_max;
+  full_ = false;
   if (auto done = scan(); !done) return done.error();
   page_.next.note_rows(clock_.seq);
   page_.up_to_date = !page_.next.scanning && page_.next.seq == clock_.seq;

@@ -56,10 +56,16 @@ net::result<void> reader_threads::push(read_job job) {
     const std::lock_guard lock(mutex_);
     if (stopping_) return net::error(net::errc::closed, "the store is stopping");
     const double threads = static_cast<double>(std::max(shared_.options.readers, 1U));
-    const double wait_us = static_cast<double>(queued_) * us_per_job_ / threads;
-    const bool full = queued_ >= shared_.options.read_queue_limit_jobs;
+    const std::size_t own = static_cast<std::size_t>(job.call->work);
+    std::size_t ahead = 0;
+    for (std::size_t i = 0; i <= own; ++i) ahead += queues_[i].size();
+    const double wait_us = static_cast<double>(ahead) * us_per_job_ / threads;
+    const std::uint64_t limit = shared_.options.read_queue_limit_jobs;
+    // A quarter is kept for the first class: thousands of streams that wake at once are to refuse no read by
+    // key.
+    const bool full = queued_ >= limit || (own > 0 && queued_ - queues_[0].size() >= limit - limit / 4);
     const bool late =
-        queued_ > 0 && job.call->deadline != net::steady_time::max() &&
+        ahead > 0 && job.call->deadline != net::steady_time::max() &&
         clock::now() + std::chrono::microseconds(static_cast<std::int64_t>(wait_us)) > job.call->deadline;
     if (full || late) {
       shared_.metrics.overloaded.add();

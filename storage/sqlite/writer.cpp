@@ -16,6 +16,7 @@ using clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kBusyStepMax{10};
 constexpr std::chrono::milliseconds kBusyAtStopMax{200};
 constexpr int kChoreBusyMs = 200;
+constexpr std::chrono::milliseconds kAbandonedLook{100};
 constexpr std::size_t kInteractive = static_cast<std::size_t>(write_queue::lane::interactive);
 constexpr int kSliceStretch = 8;
 constexpr std::chrono::seconds kWordsAgain{10};
@@ -282,7 +283,7 @@ bool writer::run_in_group(const std::shared_ptr<write_call>& call) {
   const bool failed = !made.outcome;
   const net::errc code = failed ? made.outcome.error().code : net::errc::internal;
   const bool lost = sqlite3_get_autocommit(db_.get()) != 0;
-  if (failed && code != net::errc::conflict &&
+  if (failed && code != net::errc::conflict && code != net::errc::invalid &&
       (lost || breaks_connection(code) || code == net::errc::locked)) {
     group_.push_back(call);
     roll_back();
@@ -355,6 +356,8 @@ void writer::run_chore() {
   if (!chore || !ready()) return;
   sqlite3_busy_timeout(db_.get(), kChoreBusyMs);
   chore(db_);
+  const int ended = sqlite3_errcode(db_.get());
+  if (breaks_connection(sqlite_error(db_.get(), ended, {}).code)) broken_ = true;
   roll_back();
   auto told = shared_.front.advance(db_);
   if (!told) {
@@ -386,22 +389,35 @@ void writer::run_transaction() {
     call->fail(begun.error());
     return;
   }
+  if (call->dead(clock::now())) {  // it waited for a lock, and nobody for it
+    roll_back();
+    restarted_ = false;
+    call->fail(net::error(net::errc::timed_out, "the deadline passed"));
+    return;
+  }
   const std::uint64_t id = next_transaction_++;
   queue_.open_transaction(id);
   call->answer.emplace(id);
   complete(finished_);
   finished_.clear();
   const std::chrono::milliseconds idle(shared_.options.transaction_idle_ms);
-  for (;;) {
-    const auto step = queue_.wait_step(idle);
-    if (!step) {
-      close_transaction(
-          net::error(net::errc::closed, "the transaction was idle for too long and is rolled back"));
-      return;
-    }
+  std::optional<transaction_step> step = first_step(*call, idle);
+  for (; step; step = queue_.wait_step(idle)) {
     if (!run_step(*step)) return;
     complete(finished_);
     finished_.clear();
+  }
+  close_transaction(
+      net::error(net::errc::closed, "the transaction was idle for too long and is rolled back"));
+}
+
+// Who asked may have left before it had the answer: then none will ever come.
+std::optional<transaction_step> writer::first_step(const begin_call& from, std::chrono::milliseconds idle) {
+  const auto until = clock::now() + idle;
+  for (;;) {
+    auto step = queue_.wait_step(std::min(idle, kAbandonedLook));
+    if (step || queue_.stopping() || clock::now() >= until) return step;
+    if (from.abandoned.load(std::memory_order_relaxed)) return std::nullopt;
   }
 }
 

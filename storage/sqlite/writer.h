@@ -43,6 +43,8 @@ class writer {
   void run();
   void run_group();
   void run_transaction();
+  [[nodiscard]] std::optional<transaction_step> first_step(const begin_call& from,
+                                                           std::chrono::milliseconds idle);
   void run_chore();
   [[nodiscard]] bool ready();
   [[nodiscard]] net::result<void> begin(net::steady_time started);

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "tests/e2e/small_server.h"
+#include "tests/net/raw_client.h"
 
 namespace syncline::e2e {
 namespace {
@@ -370,6 +371,24 @@ TEST(FirstSlice, ACursorFromBeforeABackupWasRestoredStartsOver) {
   sync_once(server.port(), "resources=items&since=" + *at_backup.cursor(), &at_backup);
   sql_file db(server.database);
   EXPECT_EQ(at_backup.rows(), items_in(db));
+}
+
+// A body that ends as it should would be taken for the whole table.
+TEST(FirstSlice, AStreamThatCannotGoOnIsCutAndNotEnded) {
+  const small_server server;
+  sql_file db(server.database);
+  db.run(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<6000) INSERT INTO "
+      "items(id,owner,note) "
+      "SELECT i, 1, hex(zeroblob(2000)) FROM n");
+  net::http::testing::raw_client client(server.port(), 4096);
+  client.send("GET /v1/sync?resources=items HTTP/1.1\r\nHost: a\r\n\r\n");
+  const std::string head = client.receive_until("\"op\":\"put\"");
+  ASSERT_NE(head.find("200 OK"), std::string::npos) << head;
+  db.run("DROP TABLE items");
+  const std::string rest = client.receive_all();
+  EXPECT_EQ(rest.find("up_to_date"), std::string::npos);
+  EXPECT_FALSE(rest.ends_with("\r\n0\r\n\r\n")) << "the body ended as if it were whole";
 }
 
 }  // namespace

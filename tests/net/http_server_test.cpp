@@ -62,6 +62,16 @@ TEST_P(HttpServer, AnswersAThousandPipelinedRequestsInOrder) {
   sender.join();
 }
 
+TEST_P(HttpServer, AnAnswerDoesNotWaitForTheRequestBehindIt) {
+  scripted_server s(quick_options());
+  raw_client c = s.connect();
+  c.send(get("/fast") + get("/slow") + get("/hold"));
+  EXPECT_EQ(c.receive_response().body, "fast");
+  EXPECT_EQ(c.receive_response().body, "slow");
+  s.handles.released = true;
+  EXPECT_EQ(c.receive_response().body, "held");
+}
+
 TEST_P(HttpServer, AnswersPipelinedLargeBodiesWhole) {
   scripted_server s(quick_options());
   raw_client c = s.connect();

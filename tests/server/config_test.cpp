@@ -197,10 +197,10 @@ TEST(Config, BrokenTextNamesTheLine) {
 TEST(Config, AddressesBeyondThisMachineNeedAuthentication) {
   for (const char* address : {"0.0.0.0", "192.168.1.1", "::", "::ffff:127.0.0.1"}) {
     EXPECT_THAT(fault_of(std::string("{\"http\": {\"address\": \"") + address + "\"}}"),
-                HasSubstr("needs authentication, which is not configured"))
+                HasSubstr("needs authentication, which is not built yet"))
         << address;
     EXPECT_THAT(fault_of(std::string("{\"admin\": {\"address\": \"") + address + "\"}}"),
-                HasSubstr("needs authentication, which is not configured"))
+                HasSubstr("needs authentication, which is not built yet"))
         << address;
   }
   EXPECT_THAT(fault_of("{\"http\": {\"address\": \"example.org\"}}"), HasSubstr("is no IP address"));

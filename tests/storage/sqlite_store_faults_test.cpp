@@ -269,6 +269,54 @@ TEST_F(sqlite_store_faults, AStoreThatCouldNotReopenItsFileRecoversWithoutAWrite
   EXPECT_EQ(fates(put(1, "b")), "u");
 }
 
+TEST_F(sqlite_store_faults, ATransactionThatNobodyWaitsForHoldsUpNobody) {
+  options_.busy_timeout_ms = 20000;
+  options_.transaction_idle_ms = 60000;
+  open_store();
+  connection db = open_or_die(file_.path());
+  run(db, "BEGIN IMMEDIATE");
+  const auto opened = ask<std::uint64_t>(
+      [this](net::request_context& context) { return store_->begin_transaction(context); },
+      [](net::request_context& context) {
+        context.set_deadline(std::chrono::steady_clock::now() + std::chrono::milliseconds(200));
+      });
+  ASSERT_FALSE(opened.has_value());
+  run(db, "ROLLBACK");
+  const auto made = put(1, "a", [](net::request_context& context) {
+    context.set_deadline(std::chrono::steady_clock::now() + std::chrono::seconds(15));
+  });
+  EXPECT_EQ(fates(made), "c");
+}
+
+// A clause of the owner's table ends the transaction of all because of one row.
+TEST_F(sqlite_store_faults, OneRowThatEndsTheTransactionCostsNoOtherAnything) {
+  connection db = open_or_die(file_.path());
+  run(db,
+      "CREATE TABLE audit(x NOT NULL ON CONFLICT ROLLBACK); CREATE TRIGGER noted AFTER INSERT ON users WHEN "
+      "NEW.name='bad' "
+      "BEGIN INSERT INTO audit VALUES(NULL); END");
+  open_store();
+  run(db, "BEGIN IMMEDIATE");  // so that both come into one group
+  net::result<write_outcome> good = net::error(), bad = net::error();
+  const auto start = [&](std::int64_t id, std::string_view name, net::result<write_outcome>& out) {
+    batch_builder b(users(), write_kind::upsert);
+    b.row({{"id", I(id)}, {"name", T(name)}});
+    return start_write(std::move(b.batch), out);
+  };
+  auto first = start(1, "good", good);
+  ASSERT_TRUE(eventually([&] { return store_->read_figures().write_queue_batches == 1; }));
+  auto second = start(2, "bad", bad);
+  ASSERT_TRUE(eventually([&] { return store_->read_figures().write_queue_batches == 2; }));
+  run(db, "ROLLBACK");
+  for (auto* each : {&first, &second})
+    ASSERT_EQ(each->wait_for(net::testing::kTestWait), std::future_status::ready);
+  EXPECT_EQ(fates(good), "c");
+  EXPECT_FALSE(bad.has_value() && fates(bad) == "c");
+  EXPECT_TRUE(store_->read_figures().healthy) << store_->read_figures().trouble;
+  EXPECT_NE(row_of(users(), "1"), "");
+  EXPECT_EQ(row_of(users(), "2"), "");
+}
+
 TEST_F(sqlite_store_faults, AWriteThatIsTooLateIsNotBegun) {
   options_.busy_timeout_ms = 20000;
   open_store();

@@ -1,5 +1,6 @@
 #include <filesystem>
 
+#include "storage/sqlite/feed_front.h"
 #include "tests/storage/sqlite_store_fixture.h"
 
 namespace syncline::storage::sqlite::testing {
@@ -121,6 +122,11 @@ TEST_F(sqlite_store_feed, TriggersThatVanishAreInstalledAgainAndTheResourceStart
     std::vector<std::string> missing;
     return is_migrated(db, all_, missing).value();
   }));
+  EXPECT_TRUE(eventually([&] {
+    for (const auto& told : listener_.notices())
+      if (told->everything) return true;
+    return false;
+  })) << "the row that went has no entry, and caches may have it";
   EXPECT_EQ(follow(what, at), lines{"reset declaration-changed"});
   std::optional<cursor> fresh;
   EXPECT_EQ(follow(all_users(), fresh), (lines{"put users 2", "put users 3"}));
@@ -142,6 +148,22 @@ TEST_F(sqlite_store_feed, ARowThatFitsNoDeclarationHoldsUpNobodyAndIsSentWhenMen
   EXPECT_EQ(follow(what, early), (lines{"remove users 2", "remove users 3"}));
   run(db, "UPDATE users SET name='two' WHERE id=2");
   EXPECT_EQ(follow(what, early), lines{"put users 2"});
+}
+
+// A notice is read up to a limit; entries of a resource that the config does not name fill it as others do.
+TEST_F(sqlite_store_feed, WhatLiesBehindManyEntriesOfNobodyIsTold) {
+  open_store();
+  create_users(1, 1);
+  const std::int64_t at = store_->watermark();
+  connection db = open_or_die(file_.path());
+  run(db,
+      "BEGIN; INSERT INTO syncline_feed(seq,resource,scope,key) SELECT " + std::to_string(at) +
+          "+n,9999,'','k'||n FROM (WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n<=" +
+          std::to_string(kNoticeItemsMax) + ") SELECT n FROM s); UPDATE syncline_clock SET seq=seq+" +
+          std::to_string(kNoticeItemsMax + 1) + "; UPDATE users SET name='b' WHERE id=1; COMMIT");
+  ASSERT_TRUE(eventually([&] { return listener_.last() > at; }));
+  const auto told = listener_.notices().back();
+  EXPECT_TRUE(told->everything || !told->items.empty());
 }
 
 // Batches of it follow each other, also when one finds nothing to delete; else these take 13 seconds.

@@ -379,5 +379,38 @@ TEST_F(MysqlStoreRows, AStoredRowThatFitsNoDeclarationIsLeftOut) {
   EXPECT_EQ(row_of(things(), "2"), "");
 }
 
+// Else a page of such rows alone would be empty, and nobody could go on behind it.
+TEST_F(MysqlStoreRows, APageIsFilledWithWhatFollowsRowsThatFitNoDeclaration) {
+  sql("DROP TABLE things");
+  sql("CREATE TABLE things(id BIGINT PRIMARY KEY, small TINYINT UNSIGNED, price DECIMAL(10,2), ratio FLOAT, "
+      "made_at DATETIME(3), day DATE, raw VARBINARY(100), flag TINYINT(1), kind VARCHAR(10), code CHAR(8), "
+      "doc JSON)");
+  open_store();
+  sql("INSERT INTO things(id,flag) SELECT n,IF(n BETWEEN 2 AND 60 OR n BETWEEN 101 AND 170,7,1) FROM (WITH "
+      "RECURSIVE s(n) AS "
+      "(SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n<180) SELECT n FROM s) AS numbers");
+  list_query q;
+  q.of = &things();
+  q.what = projection::all(things());
+  q.limit = 2;
+  const auto page = [&](page_from from, const std::string& key) {
+    q.from = from;
+    q.key = key;
+    auto made = list(q);
+    const bool more = made && made->more;
+    return keys_of(std::move(made)) + (more ? " more" : " end");
+  };
+  EXPECT_EQ(page(page_from::first, ""), "1 61 more");
+  EXPECT_EQ(page(page_from::after, "61"), "62 63 more");
+  EXPECT_EQ(page(page_from::before, "62"), "1 61 end");
+  q.limit = 1;
+  EXPECT_EQ(page(page_from::after, "1"), "61 more");
+  q.from = page_from::after;
+  q.key = "100";
+  const auto too_many = list(q);
+  ASSERT_FALSE(too_many.has_value());
+  EXPECT_EQ(too_many.error().code, net::errc::schema_mismatch);
+}
+
 }  // namespace
 }  // namespace syncline::storage::mysql
