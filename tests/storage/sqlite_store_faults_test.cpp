@@ -236,8 +236,28 @@ TEST_F(sqlite_store_faults, ADamagedPageIsToldAndForgottenWhenItIsWhole) {
   EXPECT_TRUE(eventually([&] { return store_->read_figures().healthy; }));
 }
 
-// No descriptor is left when the writer's connection is to be made anew: what the watcher asked of it in the
-// meantime is lost, and asked again.
+// Lets SQLite open no file while one lives, as when the process has no descriptor left.
+class no_descriptors {
+ public:
+  no_descriptors() {
+    sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
+    vfs->xSetSystemCall(vfs, "open", reinterpret_cast<sqlite3_syscall_ptr>(&refuse));
+  }
+  ~no_descriptors() {
+    sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
+    vfs->xSetSystemCall(vfs, "open", nullptr);
+  }
+  no_descriptors(const no_descriptors&) = delete;
+  no_descriptors& operator=(const no_descriptors&) = delete;
+
+ private:
+  static int refuse(const char*, int, int) {
+    errno = EMFILE;
+    return -1;
+  }
+};
+
+// What the watcher asked of the writer's connection while that could not be made anew is asked again.
 TEST_F(sqlite_store_faults, AStoreThatCouldNotReopenItsFileRecoversWithoutAWrite) {
   open_store();
   create_users(1, 500);
@@ -254,15 +274,12 @@ TEST_F(sqlite_store_faults, AStoreThatCouldNotReopenItsFileRecoversWithoutAWrite
   const auto made = put(1, "b");
   ASSERT_FALSE(made.has_value());
   ASSERT_EQ(made.error().code, net::errc::corrupt);
-  rlimit before{};
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-  const rlimit none{0, before.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
-  const bool told =
-      eventually([&] { return store_->read_figures().trouble.find("open") != std::string::npos; });
-  std::this_thread::sleep_for(std::chrono::milliseconds(1200));  // the watcher has asked once more
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
-  EXPECT_TRUE(told) << store_->read_figures().trouble;
+  {
+    const no_descriptors now;
+    const auto cannot_open = [&] { return store_->read_figures().trouble.find("open") != std::string::npos; };
+    EXPECT_TRUE(eventually(cannot_open)) << store_->read_figures().trouble;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1200));  // the watcher has asked once more
+  }
   file.seekp(at).write(good.data(), page_bytes).flush();
   run(db, "INSERT INTO other VALUES(1)");
   EXPECT_TRUE(eventually([&] { return store_->read_figures().healthy; })) << store_->read_figures().trouble;
