@@ -35,7 +35,9 @@ std::int64_t peak_bytes(pid_t pid) {
 }
 
 TEST(Memory, StaysFlatForALargeUploadAndAHundredSlowReaders) {
-  const small_server server({"bulk.batch_rows=250", "sync.page_rows_max=1000", "drain_deadline_ms=0"});
+  // They are to be there to the end, however long a sanitizer takes for the rest.
+  const small_server server({"bulk.batch_rows=250", "sync.page_rows_max=1000", "drain_deadline_ms=0",
+                             "http.write_progress_timeout_ms=600000"});
   http_client uploader(server.port());
   uploader.begin_upload("/v1/items/bulk");
   std::string piece;
