@@ -36,6 +36,7 @@ struct app::parts {
     const subscribe_options& given = settings.subscribe;
     net::websocket::session_options options;
     options.message_bytes_max = given.message_bytes_max;
+    options.message_timeout_ms = given.message_timeout_ms;
     options.send_queue_bytes_max = given.send_queue_bytes_max;
     options.ping_interval_ms = given.ping_interval_ms;
     options.pong_timeout_ms = given.pong_timeout_ms;

@@ -54,6 +54,7 @@ struct rest_options {
 struct subscribe_options {
   std::uint32_t subscriptions_max = 100;  // of one socket
   std::uint32_t message_bytes_max = 64 * 1024;
+  std::uint32_t message_timeout_ms = 60'000;
   std::uint32_t send_queue_bytes_max = 4 * 1024 * 1024;
   std::uint32_t ping_interval_ms = 30'000;
   std::uint32_t pong_timeout_ms = 15'000;

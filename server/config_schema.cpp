@@ -244,6 +244,8 @@ const setting kSettings[] = {
      "Of one WebSocket; each is one of `sync.streams_max` too."},
     {"subscribe.message_bytes_max", at<&config::subscribe, &subscribe_options::message_bytes_max>, 256, kGiB, {}, "bytes",
      "A message of the client; a larger one closes with 1009."},
+    {"subscribe.message_timeout_ms", at<&config::subscribe, &subscribe_options::message_timeout_ms>, 0, kDayMs, {}, "ms",
+     "From the first byte of a client's message to its last, then the WebSocket is closed with 1008; 0: any time."},
     {"subscribe.send_queue_bytes_max", at<&config::subscribe, &subscribe_options::send_queue_bytes_max>, 64 * kKiB, kGiB, {}, "bytes",
      "Unsent bytes of one WebSocket; a larger row cannot be sent."},
     {"subscribe.ping_interval_ms", at<&config::subscribe, &subscribe_options::ping_interval_ms>, 0, kDayMs, {}, "ms",

@@ -10,7 +10,8 @@ namespace syncline::net::websocket {
 
 namespace {
 
-constexpr std::array<std::string_view, kSessionTimeouts> kTimeoutNames{"pong", "write", "close", "linger"};
+constexpr std::array<std::string_view, kSessionTimeouts> kTimeoutNames{"pong", "write", "close", "linger",
+                                                                       "message"};
 constexpr std::size_t kOtherCodes = 15;
 
 reader_options reading_as(const session_options& options) {

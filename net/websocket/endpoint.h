@@ -33,6 +33,7 @@ struct session_options {
   std::uint32_t read_pause_bytes = 64 * 1024;  // unsent: the peer is not read
   std::uint32_t ping_interval_ms = 30'000;     // of silence, then a ping; 0: never
   std::uint32_t pong_timeout_ms = 15'000;      // of silence after a ping: dropped
+  std::uint32_t message_timeout_ms = 60'000;   // from a message's first byte to its last: 1008; 0: any time
   std::uint32_t write_timeout_ms = 30'000;     // the peer takes nothing for so long: dropped
   std::uint32_t close_timeout_ms = 5'000;      // for the peer's close frame after ours
   std::uint32_t linger_timeout_ms = 2'000;     // after our FIN, for the peer's
@@ -41,8 +42,8 @@ struct session_options {
   std::string metrics_label = "public";  // the label `listener`
 };
 
-enum class session_timeout : std::uint8_t { pong, write, close, linger };
-inline constexpr std::size_t kSessionTimeouts = 4;
+enum class session_timeout : std::uint8_t { pong, write, close, linger, message };
+inline constexpr std::size_t kSessionTimeouts = 5;
 
 struct session_metrics {
   explicit session_metrics(const std::string& listener);

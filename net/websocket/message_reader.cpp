@@ -169,6 +169,13 @@ message_event message_reader::fail(protocol_error e) noexcept {
   return out;
 }
 
+void message_reader::abandon() noexcept {
+  closed_ = true;
+  inflating_ = false;
+  delivered_ = false;
+  parts_.reset();
+}
+
 // The last event was a whole message or a control frame: its bytes are not needed any more. A control frame
 // in the middle of a message must leave the message alone.
 void message_reader::forget_delivered() noexcept {

@@ -61,6 +61,9 @@ class message_reader {
   // with the rest of `in`, even if it is empty: a small input may inflate to many pieces. `need_more` has
   // taken everything.
   [[nodiscard]] message_event next(std::span<char>& in);
+  // Gives back what is held of a message that has begun; everything after it is ignored. Not while an event
+  // is looked at.
+  void abandon() noexcept;
   [[nodiscard]] protocol_error error() const noexcept { return error_; }
   // Nothing is in progress: a good time to read less often, or to stop.
   [[nodiscard]] bool idle() const noexcept;

@@ -135,6 +135,7 @@ void session::on_event(const message_event& e) {
     case event_kind::text:
     case event_kind::binary:
       shared_->counts().messages_in.add();
+      message_deadline_ = steady_time::max();
       if (phase_ == phase::open)
         handler_->on_message(*this, e.what == event_kind::text ? opcode::text : opcode::binary, e.bytes);
       return;

@@ -30,7 +30,8 @@
 // a kilobyte and holds no buffer.
 // Failure: a peer that breaks the protocol gets the close code that names it, nothing after it is looked at;
 // one that takes nothing for `write_timeout_ms`, or gives no sign of life within `pong_timeout_ms` after a
-// ping, is dropped. Each ends in on_closed().
+// ping, is dropped; one whose message does not end within `message_timeout_ms` of its first byte, which holds
+// an inflater and what came of it, is told 1008. Each ends in on_closed().
 //
 // Invariants
 //  1. on_open() is the first callback, on_closed() the last, each exactly once; a session that never began
@@ -159,6 +160,7 @@ class session final : public hosted_socket {
   void schedule() noexcept;
   void on_deadline() noexcept;
   void note_heard() noexcept;
+  [[nodiscard]] steady_time message_time() noexcept;
   [[nodiscard]] steady_time ping_time() const noexcept;
 
   std::shared_ptr<endpoint_core> shared_;
@@ -168,7 +170,8 @@ class session final : public hosted_socket {
   message_writer writer_;
   timer_entry timer_;
   steady_time armed_for_ = steady_time::max();
-  steady_time heard_{};  // the last bytes came
+  steady_time heard_{};                                // the last bytes came
+  steady_time message_deadline_ = steady_time::max();  // of the message that has begun to come
   steady_time write_deadline_ = steady_time::max();
   steady_time end_deadline_ = steady_time::max();  // of the pong, the close handshake or the linger
   std::uint32_t range_from_ = 0;  // what is unsent of this turn's broadcasts (broadcast_log.h)

@@ -15,6 +15,18 @@ void session::note_heard() noexcept {
   end_deadline_ = steady_time::max();
 }
 
+// A message that has begun holds memory, and an inflater of the core's, until it ends. Pings between its
+// fragments do not move its deadline; while we do not read it cannot end.
+steady_time session::message_time() noexcept {
+  const std::uint32_t timeout_ms = shared_->options().message_timeout_ms;
+  if (phase_ != phase::open || read_paused_ || timeout_ms == 0 || reader_.idle()) {
+    message_deadline_ = steady_time::max();
+  } else if (message_deadline_ == steady_time::max()) {
+    message_deadline_ = host()->now() + std::chrono::milliseconds(timeout_ms);
+  }
+  return message_deadline_;
+}
+
 // While something is unsent the write deadline watches over the peer, and a pong may be stuck behind it.
 steady_time session::ping_time() const noexcept {
   const std::uint32_t interval_ms = shared_->options().ping_interval_ms;
@@ -27,7 +39,7 @@ steady_time session::ping_time() const noexcept {
 // that is busy moves its timer once per ping interval, not per message.
 void session::schedule() noexcept {
   if (phase_ == phase::closed) return;
-  const steady_time when = std::min({write_deadline_, end_deadline_, ping_time()});
+  const steady_time when = std::min({write_deadline_, end_deadline_, ping_time(), message_time()});
   if (when == steady_time::max() || (timer_.armed() && armed_for_ <= when)) return;
   armed_for_ = when;
   host()->on().timers().arm(timer_, when);
@@ -55,6 +67,13 @@ void session::on_deadline() noexcept {
           : phase_ == phase::closing ? session_timeout::close
                                      : session_timeout::linger);
     return lost(phase_ == phase::open ? "no answer to a ping" : "no answer to the close frame");
+  }
+  if (message_deadline_ <= now && message_time() <= now) {
+    count(session_timeout::message);
+    message_deadline_ = steady_time::max();
+    reader_.abandon();
+    guarded([this] { fail(close_code::policy, "the message took too long"); });
+    return schedule();
   }
   if (ping_time() <= now) {
     guarded([this] { ping(); });

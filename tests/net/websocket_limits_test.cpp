@@ -170,6 +170,53 @@ TEST_P(WebsocketLimits, ASilentPeerIsPingedAndDroppedWithoutAPong) {
   EXPECT_GE(end->pongs, 1);
 }
 
+// A message that never ends would hold its inflater for good, and a core has a bounded number of them.
+TEST_P(WebsocketLimits, AMessageThatDoesNotEndGivesItsInflaterBack) {
+  session_options options = quick_session_options();
+  options.message_timeout_ms = 200;
+  options.deflate_pool.streams_max = 1;
+  websocket_server s(quick_options(), options, 1);
+  const auto& timeouts = s.sockets.counts().timeouts[static_cast<std::size_t>(session_timeout::message)];
+  const std::uint64_t before = timeouts.value();
+  client stuck = s.open("/echo", true);
+  const std::shared_ptr<test_socket> end = s.newest();
+  // The first fragment of a compressed message; then nothing but pings, which are signs of life.
+  ASSERT_TRUE(stuck.socket().send(frame({.op = opcode::text, .final = false, .compressed = true}, "")));
+  ASSERT_TRUE(eventually([&] {
+    stuck.send(opcode::ping, "here");
+    return end->closed != 0;
+  }));
+  EXPECT_EQ(end->code, 1008);
+  seen last;
+  while ((last = stuck.receive()).what == event_kind::pong) {
+  }
+  EXPECT_EQ(last.what, event_kind::close);
+  EXPECT_EQ(last.code, 1008);
+  EXPECT_EQ(last.bytes, "the message took too long");
+  EXPECT_TRUE(stuck.ends());
+  EXPECT_EQ(timeouts.value(), before + 1);
+  client next = s.open("/echo", true);
+  ASSERT_TRUE(next.send_compressed(opcode::text, "the one inflater is free again"));
+  EXPECT_EQ(next.receive().bytes, "the one inflater is free again");
+}
+
+TEST_P(WebsocketLimits, MessagesThatEndInTimeAreNoConcernOfTheirDeadline) {
+  session_options options = quick_session_options();
+  options.message_timeout_ms = 300;
+  websocket_server s(quick_options(), options);
+  client c = s.open("/echo");
+  const std::shared_ptr<test_socket> end = s.newest();
+  // Each begins in the packet in which the one before ends, so the reader is never between messages.
+  const std::string whole = frame({.op = opcode::text}, "tick");
+  ASSERT_TRUE(c.socket().send(whole.substr(0, 3)));
+  for (int i = 0; i < 12; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    ASSERT_TRUE(c.socket().send(whole.substr(3) + whole.substr(0, 3)));
+    EXPECT_EQ(c.receive().bytes, "tick");
+  }
+  EXPECT_EQ(end->closed, 0);
+}
+
 TEST_P(WebsocketLimits, APeerThatDoesNotAnswerOurCloseIsDropped) {
   session_options options = quick_session_options();
   options.close_timeout_ms = 50;
