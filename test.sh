@@ -28,6 +28,7 @@ if [ "$full" = 1 ]; then
 fi
 
 jobs=$(nproc)
+tests_at_once=$((jobs * 2))  # most wait: for a server that starts, a deadline, a disk
 results=$PWD/build/test-results
 rm -rf "$results"
 mkdir -p "$results"
@@ -138,7 +139,7 @@ run_ctest() {
   shift
   local before=()
   [ "$preset" = release ] || before=("${fixed_addresses[@]}")
-  "${before[@]}" ctest --preset "$preset" -j "$jobs" --no-tests=error --no-label-summary --output-junit "$results/$preset.xml" "$@" \
+  "${before[@]}" ctest --preset "$preset" -j "$tests_at_once" --no-tests=error --no-label-summary --output-junit "$results/$preset.xml" "$@" \
     2>&1 | tee "$results/$preset.log" | { grep -v -E '^ *Start +[0-9]+:| +Passed +[0-9.]+ sec$' || true; }
 }
 
@@ -206,7 +207,7 @@ stage 'release tests' run_ctest release
 # Labelled `once`: tests of the source text and of the scripts, which no sanitizer changes.
 need 'asan+ubsan build' scripts/build.sh asan
 stage 'asan+ubsan tests' run_ctest asan -LE once
-# What threads share: the handlers of test_server run on one core each and are seen through test_e2e.
+# What threads share (tests/CMakeLists.txt leaves out what runs on one): the handlers of test_server run on one core each and are seen through test_e2e.
 need 'tsan build' scripts/build.sh tsan test_perf test_net test_cache test_storage test_store test_mysql test_e2e
 stage 'tsan tests' run_ctest tsan -LE once -E test_server "${tsan_repeat[@]}"
 need 'fuzz build' scripts/build.sh fuzz fuzzers

@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "tests/source_folder.h"
+
 namespace syncline::e2e {
 
 const char* const kSmallSchema = R"(
@@ -87,7 +89,7 @@ demo_server::demo_server(const std::vector<std::string>& settings) {
   database = directory.file("demo.db");
   const auto made = run_syncline({"demo-data", "--db", database});
   if (made.exit_code != 0) throw std::runtime_error(made.output);
-  std::ifstream shipped(SYNCLINE_SOURCE_DIR "/configs/demo/syncline.json", std::ios::binary);
+  std::ifstream shipped(syncline::testing::source_folder() + "/configs/demo/syncline.json", std::ios::binary);
   config = directory.write("syncline.json", std::string(std::istreambuf_iterator<char>(shipped), {}));
   std::vector<std::string> all = settings;
   all.push_back("storage.sqlite.path=" + database);

@@ -14,6 +14,7 @@
 
 #include "server/config_json.h"
 #include "server/config_schema.h"
+#include "tests/source_folder.h"
 
 namespace syncline::server {
 namespace {
@@ -69,7 +70,7 @@ class scratch_file {
 };
 
 std::string read_source(std::string_view path) {
-  std::ifstream in(fmt::format("{}/{}", SYNCLINE_SOURCE_DIR, path), std::ios::binary);
+  std::ifstream in(fmt::format("{}/{}", syncline::testing::source_folder(), path), std::ios::binary);
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();

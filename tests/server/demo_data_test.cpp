@@ -19,6 +19,7 @@
 #include "storage/row_reader.h"
 #include "storage/sqlite/connection.h"
 #include "storage/sqlite/schema.h"
+#include "tests/source_folder.h"
 
 namespace syncline::server::command {
 namespace {
@@ -31,7 +32,7 @@ std::string read_text(const std::string& name) {
 }
 
 config demo_config() {
-  const std::string name = fmt::format("{}/configs/demo/syncline.json", SYNCLINE_SOURCE_DIR);
+  const std::string name = fmt::format("{}/configs/demo/syncline.json", syncline::testing::source_folder());
   return parse_config(read_text(name), name);
 }
 
@@ -134,7 +135,8 @@ TEST(DemoRows, CountsAreThoseOfTheDemo) {
 }
 
 TEST(DemoData, SchemaIsTheFileAndFitsTheDemoConfig) {
-  EXPECT_EQ(demo_schema(), read_text(fmt::format("{}/configs/demo/schema.sql", SYNCLINE_SOURCE_DIR)));
+  EXPECT_EQ(demo_schema(),
+            read_text(fmt::format("{}/configs/demo/schema.sql", syncline::testing::source_folder())));
   const scratch_folder folder;
   ASSERT_TRUE(make_demo_database(folder.file("demo.db")));
   ASSERT_TRUE(make_demo_database(folder.file("demo.db"))) << "a second time changes nothing";

@@ -10,6 +10,7 @@
 
 #include "server/config.h"
 #include "storage/mysql/mysql_options.h"
+#include "tests/source_folder.h"
 
 namespace syncline::server {
 namespace {
@@ -182,7 +183,7 @@ TEST(ConfigInclude, WhatCannotBeIncludedIsToldWithItsPlace) {
 }
 
 TEST(MysqlSettings, TheConfigThatShipsIsUsable) {
-  const config got = load_config(file(std::string(SYNCLINE_SOURCE_DIR) + "/configs/mysql.json"));
+  const config got = load_config(file(syncline::testing::source_folder() + "/configs/mysql.json"));
   EXPECT_EQ(got.engine, "mysql");
   EXPECT_GT(got.resources.size(), 5U);
   EXPECT_TRUE(mysql_options_of(got.mysql).has_value());

@@ -22,17 +22,6 @@ class MysqlServerRestartFeed : public mysql_feed_test {
     all_.add(make_resource("events", "id:int64 v:int64", {"id"}));
     migrated(all_);
   }
-  static void tool(const std::string& what) {
-    const std::string command = "'" SYNCLINE_SOURCE_DIR "/tests/tools/mysql.sh' " + what + " '" +
-                                environment("SYNCLINE_TEST_MYSQL_FOLDER") + "' >/dev/null 2>&1";
-    ASSERT_EQ(std::system(command.c_str()), 0) << what;
-  }
-  static pid_t server_pid() {
-    std::ifstream file(environment("SYNCLINE_TEST_MYSQL_FOLDER") + "/mysqld.pid");
-    pid_t out = 0;
-    file >> out;
-    return out;
-  }
   // Inserts one row after another and counts those that were acknowledged.
   task<void> write() {
     request_context context(on_);
@@ -139,11 +128,11 @@ TEST_F(MysqlServerRestartFeed, AKilledOrStoppedServerLosesNothing) {
     writes_go_on();
     places.push_back(here_in_feed(*first));
     writes_go_on();
-    tool(how);
+    server_tool(how);
     EXPECT_TRUE(eventually([&] { return !first->made->healthy(); })) << how;
     EXPECT_EQ(first->settled(), -1);
     EXPECT_EQ(first->trouble.code, errc::down);
-    tool("start");
+    server_tool("start");
     reconnect();
     writes_go_on();
   }

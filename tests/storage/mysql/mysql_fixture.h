@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -19,6 +20,7 @@
 #include "storage/mysql/column_value.h"
 #include "storage/mysql/session.h"
 #include "tests/net/run_task.h"
+#include "tests/source_folder.h"
 
 namespace syncline::storage::mysql::testing {
 
@@ -31,6 +33,21 @@ using net::testing::run_task;
 inline std::string environment(const char* name) {
   const char* const value = std::getenv(name);
   return value == nullptr ? std::string() : std::string(value);
+}
+
+// `what` ("start", "stop", "kill") is done to the server that all tests use: its tests run alone, see
+// tests/CMakeLists.txt.
+inline void server_tool(const std::string& what) {
+  const std::string command = "'" + syncline::testing::source_folder() + "/tests/tools/mysql.sh' " + what +
+                              " '" + environment("SYNCLINE_TEST_MYSQL_FOLDER") + "' >/dev/null 2>&1";
+  ASSERT_EQ(std::system(command.c_str()), 0) << what;
+}
+
+inline pid_t server_pid() {
+  std::ifstream file(environment("SYNCLINE_TEST_MYSQL_FOLDER") + "/mysqld.pid");
+  pid_t out = 0;
+  file >> out;
+  return out;
 }
 
 inline net::steady_time in_ms(int ms) {

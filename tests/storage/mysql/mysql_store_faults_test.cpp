@@ -309,17 +309,6 @@ TEST_F(MysqlStoreFaults, CallersThatLeaveInTheMiddleLeakNothing) {
 // Nothing else may run beside these: they stop the server that all tests use.
 class MysqlServerRestartStore : public MysqlStoreFaults {
  protected:
-  static void tool(const std::string& what) {
-    const std::string command = "'" SYNCLINE_SOURCE_DIR "/tests/tools/mysql.sh' " + what + " '" +
-                                environment("SYNCLINE_TEST_MYSQL_FOLDER") + "' >/dev/null 2>&1";
-    ASSERT_EQ(std::system(command.c_str()), 0) << what;
-  }
-  static pid_t server() {
-    std::ifstream file(environment("SYNCLINE_TEST_MYSQL_FOLDER") + "/mysqld.pid");
-    pid_t out = 0;
-    file >> out;
-    return out;
-  }
   // Reads and writes on both cores until `fault()` has come and gone; then everything works again.
   void under_load(const std::function<void()>& fault) {
     std::atomic<bool> stopping{false};
@@ -373,8 +362,8 @@ TEST_F(MysqlServerRestartStore, AKilledServerLosesNothingThatWasAcknowledged) {
   open_store();
   create_users(1, 1);
   under_load([] {
-    tool("kill");
-    tool("start");
+    server_tool("kill");
+    server_tool("start");
   });
 }
 
@@ -382,8 +371,8 @@ TEST_F(MysqlServerRestartStore, AStoppedServerComesBack) {
   open_store();
   create_users(1, 1);
   under_load([] {
-    tool("stop");
-    tool("start");
+    server_tool("stop");
+    server_tool("start");
   });
 }
 
@@ -391,7 +380,7 @@ TEST_F(MysqlServerRestartStore, AFrozenServerComesBack) {
   open_store();
   create_users(1, 1);
   under_load([] {
-    const pid_t pid = server();
+    const pid_t pid = server_pid();
     ASSERT_GT(pid, 0);
     ::kill(pid, SIGSTOP);
     std::this_thread::sleep_for(std::chrono::milliseconds(1500));

@@ -60,8 +60,8 @@ class own_server {
 
  private:
   [[nodiscard]] bool tool(const std::string& what) const {
-    const std::string command = "SYNCLINE_MYSQL_OPTIONS='" + options_ +
-                                "' '" SYNCLINE_SOURCE_DIR "/tests/tools/mysql.sh' " + what + " '" +
+    const std::string command = "SYNCLINE_MYSQL_OPTIONS='" + options_ + "' '" +
+                                syncline::testing::source_folder() + "/tests/tools/mysql.sh' " + what + " '" +
                                 folder_.string() + "'";
     return std::system(command.c_str()) == 0;
   }

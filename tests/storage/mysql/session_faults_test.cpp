@@ -432,14 +432,7 @@ TEST_F(MysqlFaults, ACoreMayEndWithSessionsAtWork) {
 }
 
 // Run alone (see tests/CMakeLists.txt): the server is everybody's.
-class MysqlServerRestart : public MysqlFaults {
- protected:
-  static void tool(const std::string& what) {
-    const std::string command = "'" SYNCLINE_SOURCE_DIR "/tests/tools/mysql.sh' " + what + " '" +
-                                environment("SYNCLINE_TEST_MYSQL_FOLDER") + "' >/dev/null 2>&1";
-    ASSERT_EQ(std::system(command.c_str()), 0) << what;
-  }
-};
+class MysqlServerRestart : public MysqlFaults {};
 
 TEST_F(MysqlServerRestart, SessionsEndAndNewOnesWorkWhenTheServerIsBack) {
   for (const char* const how : {"kill", "stop"}) {
@@ -456,7 +449,7 @@ TEST_F(MysqlServerRestart, SessionsEndAndNewOnesWorkWhenTheServerIsBack) {
       const auto got = co_await busy->sql(context, kEndless);
       if (got.has_error()) ended = got.error().code;
     });
-    tool(how);
+    server_tool(how);
     ASSERT_EQ(slept.wait_for(kTestWait), std::future_status::ready) << how;
     EXPECT_TRUE(ended == errc::down || ended == errc::cancelled)
         << how << " " << net::to_string(ended.load());
@@ -472,7 +465,7 @@ TEST_F(MysqlServerRestart, SessionsEndAndNewOnesWorkWhenTheServerIsBack) {
       busy.reset();
       idle.reset();
     });
-    tool("start");
+    server_tool("start");
     run([&]() -> task<void> {
       request_context context(on_);
       // No account is in the server's cache now.
