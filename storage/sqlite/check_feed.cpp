@@ -70,7 +70,7 @@ net::result<void> checking::rows(row_probes::item& item) {
   while (true) {
     auto transaction = scoped_transaction::begin(db, repair);
     if (!transaction) return transaction.error();
-    auto there = walk.next();
+    auto there = walk.next(db);
     if (!there) return there.error();
     if (!*there) return {};
     if (auto checked = range(item.probe.of(), item.probe.shape(), item.id, walk); !checked) return checked;

@@ -4,7 +4,8 @@
 // happened to a table meanwhile is told by its triggers: DROP TABLE takes them away, a RENAME swap leaves
 // them on the old table with another text, and a changed declaration asks for another text. In each case rows
 // may have changed unseen, so a resource that was known before starts over: new incarnation, entries made
-// again. (The root page would tell nothing: VACUUM changes it.)
+// again. (The root page would tell nothing: VACUUM changes it.) The entries themselves go and come in later
+// transactions, a batch each: no stream of the new incarnation begins below the clock of the first one.
 
 #include <fmt/format.h>
 
@@ -151,6 +152,7 @@ net::result<void> migration::resource_of_catalog(const resource& of) {
   const std::vector<std::string> names = feed_trigger_names(of.name);
   auto unchanged = same(*triggers, names);
   if (!unchanged) return unchanged.error();
+  std::string old_left(row->word(kOldLeft));
   bool rows_left = row->left(kRowsLeft);
   bool search_left = row->left(kSearchLeft);
   if (!*unchanged) {
@@ -158,9 +160,9 @@ net::result<void> migration::resource_of_catalog(const resource& of) {
     if (known) {
       ++row->incarnation;
       report.resources_restarted.push_back(of.name);
-      if (auto emptied = run_once(fmt::format("DELETE FROM syncline_feed WHERE resource={}", row->id));
-          !emptied)
-        return emptied;
+      const auto now = read_clock(db);
+      if (!now) return now.error();
+      old_left = fmt::format("{}{}", kOldLeft, now->seq);
     }
     rows_left = true;
   }
@@ -182,7 +184,7 @@ net::result<void> migration::resource_of_catalog(const resource& of) {
   std::string text;
   for (const named_sql& t : *triggers) text += t.sql;
   row->declaration = fmt::format("{:016x}", of.declaration_hash());
-  row->identity = fmt::format("{:016x}{}{}", hash_bytes(text), rows_left ? kRowsLeft : "",
+  row->identity = fmt::format("{:016x}{}{}{}", hash_bytes(text), old_left, rows_left ? kRowsLeft : "",
                               search_left ? kSearchLeft : "");
   return write_row(*row);
 }
@@ -209,46 +211,37 @@ net::result<void> migration::begin_generation() {
   return {};
 }
 
-// The work that the row of a resource says is left; a crash leaves it for the next migrate.
-net::result<void> finish(migration& m, const resource& of, resource_state state,
-                         const migrate_progress& progress) {
-  auto shape = read_table_shape(m.db, of.table);
-  if (!shape) return shape.error();
-  if (state.left(kRowsLeft)) {
-    const std::uint64_t before = m.report.rows_numbered;
-    auto made = number_rows(m.db, of, *shape, state.id, [&](std::uint64_t done) {
-      if (progress) progress(of.name, done);
-    });
-    if (!made) return made.error();
-    m.report.rows_numbered = before + *made;
-  }
-  if (state.left(kSearchLeft))
-    if (auto filled = fill_search(m.db, of, *shape); !filled) return filled;
-  const auto hash = state.identity.substr(0, state.identity.find(' '));
-  return m.db.exec(fmt::format("UPDATE syncline_resource SET identity={} WHERE id={} AND identity={}",
-                               literal(hash), state.id, literal(state.identity)));
-}
-
 }  // namespace
+
+net::result<migrate_report> migrate_objects(connection& db, catalog& all, bool dry_run) {
+  if (auto fitted = fit_to_schema(db, all); !fitted) return fitted.error();
+  migration m{db, all, {}};
+  auto transaction = scoped_transaction::begin(db);
+  if (!transaction) return transaction.error();
+  if (auto made = m.objects(); !made) return made.error();
+  if (dry_run) return std::move(m.report);  // rolled back: the exact statements, and nothing has happened
+  if (auto begun = m.begin_generation(); !begun) return begun.error();
+  if (auto done = transaction->commit(); !done) return done.error();
+  return std::move(m.report);
+}
 
 net::result<migrate_report> migrate(connection& db, catalog& all, bool dry_run,
                                     const migrate_progress& progress) {
-  if (auto fitted = fit_to_schema(db, all); !fitted) return fitted.error();
-  migration m{db, all, {}};
-  {
-    auto transaction = scoped_transaction::begin(db);
-    if (!transaction) return transaction.error();
-    if (auto made = m.objects(); !made) return made.error();
-    if (dry_run) return std::move(m.report);  // rolled back: the exact statements, and nothing has happened
-    if (auto begun = m.begin_generation(); !begun) return begun.error();
-    if (auto done = transaction->commit(); !done) return done.error();
+  auto report = migrate_objects(db, all, dry_run);
+  if (!report || dry_run) return report;
+  row_numbering rows(kNumberBatchRows);
+  const resource* last = nullptr;
+  std::uint64_t of_last = 0;
+  for (;;) {
+    const auto made = rows.run(db, all, {});
+    if (!made) return made.error();
+    if (made->of == nullptr) return report;
+    if (made->of != last) of_last = 0;
+    last = made->of;
+    of_last += made->entries;
+    report->rows_numbered += made->entries;
+    if (progress && made->entries > 0) progress(made->of->name, of_last);
   }
-  auto states = resource_states(db);
-  if (!states) return states.error();
-  for (const resource_state& s : *states)
-    if (follows(all, s.name) && (s.left(kRowsLeft) || s.left(kSearchLeft)))
-      if (auto finished = finish(m, *all.find(s.name), s, progress); !finished) return finished.error();
-  return std::move(m.report);
 }
 
 net::result<migrate_report> remove(connection& db, const catalog&, bool dry_run) {

@@ -56,8 +56,17 @@ struct named_sql {
 
 [[nodiscard]] net::result<migrate_report> migrate(connection& db, catalog& all, bool dry_run,
                                                   const migrate_progress& progress = {});
+// The first transaction of migrate(): all but what is to be done row by row (number_rows.h). With it a table
+// that was swapped has its triggers and starts over, so the feed misses nothing from then on.
+[[nodiscard]] net::result<migrate_report> migrate_objects(connection& db, catalog& all, bool dry_run);
 [[nodiscard]] net::result<migrate_report> remove(connection& db, const catalog& all, bool dry_run);
-// True when every object is there with our text; false when migrate is needed (names in `missing`).
+// What migrate has to do.
+struct migrate_gaps {
+  std::vector<std::string> objects;  // that are missing or have another text
+  std::vector<std::string> rows;  // work on rows that was begun and not ended; the feed misses nothing by it
+};
+[[nodiscard]] net::result<migrate_gaps> find_gaps(connection& db, const catalog& all);
+// True when there are none; their names are in `missing` otherwise.
 [[nodiscard]] net::result<bool> is_migrated(connection& db, const catalog& all,
                                             std::vector<std::string>& missing);
 

@@ -6,6 +6,17 @@
 
 namespace syncline::storage::sqlite {
 
+std::string_view resource_state::word(std::string_view work) const {
+  const auto at = identity.find(work);
+  if (at == std::string::npos) return {};
+  const auto end = identity.find(' ', at + 1);
+  return std::string_view(identity).substr(at, end == std::string::npos ? end : end - at);
+}
+
+void resource_state::strike(std::string_view work) {
+  if (const auto at = identity.find(work); at != std::string::npos) identity.erase(at, word(work).size());
+}
+
 net::result<std::optional<std::string>> object_sql(connection& db, std::string_view name) {
   auto s = db.prepare("SELECT sql FROM sqlite_schema WHERE name=?1 COLLATE NOCASE");
   if (!s) return s.error();
@@ -77,8 +88,9 @@ net::result<void> find_leftovers(connection& db, const resource& of, const std::
 
 }  // namespace
 
-net::result<bool> is_migrated(connection& db, const catalog& all, std::vector<std::string>& missing) {
-  missing.clear();
+net::result<migrate_gaps> find_gaps(connection& db, const catalog& all) {
+  migrate_gaps out;
+  std::vector<std::string>& missing = out.objects;
   if (auto compared = compare(db, common_objects(), missing); !compared) return compared.error();
   auto states = resource_states(db);
   if (!states) return states.error();
@@ -96,9 +108,18 @@ net::result<bool> is_migrated(connection& db, const catalog& all, std::vector<st
     if (!expected) return expected.error();
     if (auto compared = compare(db, *expected, missing); !compared) return compared.error();
     if (auto compared = find_leftovers(db, of, *expected, missing); !compared) return compared.error();
-    if (state->left(kRowsLeft)) missing.push_back("feed entries of rows of " + of.name);
-    if (state->left(kSearchLeft)) missing.push_back("keyword index of " + of.name);
+    if (state->left(kOldLeft) || state->left(kRowsLeft))
+      out.rows.push_back("feed entries of rows of " + of.name);
+    if (state->left(kSearchLeft)) out.rows.push_back("keyword index of " + of.name);
   }
+  return out;
+}
+
+net::result<bool> is_migrated(connection& db, const catalog& all, std::vector<std::string>& missing) {
+  auto gaps = find_gaps(db, all);
+  if (!gaps) return gaps.error();
+  missing = std::move(gaps->objects);
+  missing.insert(missing.end(), gaps->rows.begin(), gaps->rows.end());
   return missing.empty();
 }
 

@@ -81,13 +81,13 @@ net::result<void> sqlite_store::prepare(connection& db) {
   if (auto fits = fit_to_schema(db, *shared_.all); !fits) return fits;
   if (shared_.options.migrate_on_start)
     if (auto done = migrate(db, *shared_.all, false); !done) return done.error();
-  std::vector<std::string> missing;
-  auto there = is_migrated(db, *shared_.all, missing);
-  if (!there) return there.error();
-  if (!*there)
+  auto gaps = find_gaps(db, *shared_.all);
+  if (!gaps) return gaps.error();
+  if (!gaps->objects.empty())
     return net::error(net::errc::schema_mismatch,
                       "the feed is not set up in this database; run `syncline migrate`",
-                      fmt::format("missing or changed: {}", fmt::join(missing, ", ")));
+                      fmt::format("missing or changed: {}", fmt::join(gaps->objects, ", ")));
+  if (!gaps->rows.empty()) shared_.check_schema.store(true);  // the watcher goes on with them
   auto resources = resource_rows(db, *shared_.all);
   if (!resources) return resources.error();
   shared_.front.set_resources(std::move(*resources));

@@ -57,7 +57,7 @@ struct store_shared {
   store_metrics metrics;
   std::atomic<std::uint64_t> commits{0}, rows_written{0}, rows_read{0};
   std::atomic<std::int64_t> horizon{0};
-  std::atomic<bool> check_schema{false};  // the watcher should look at the triggers now
+  std::atomic<bool> check_schema{false};  // the watcher should look at our objects now
 };
 
 // A thread's name as `top` and profiles show it, at most 15 characters.

@@ -23,7 +23,7 @@ std::string compared_as_indexed(connection& db, const std::string& table, const 
 }  // namespace
 
 table_walk::table_walk(connection& db, const table_shape& t, std::uint32_t range_rows)
-    : db_(&db), table_(quoted(t.name)), range_rows_(range_rows) {
+    : table_(quoted(t.name)), range_rows_(range_rows) {
   for (const index_part& p : t.identity()) columns_.push_back(compared_as_indexed(db, t.name, p));
 }
 
@@ -41,14 +41,14 @@ void table_walk::bind_identity(statement& s, const identity& of, std::size_t fir
   }
 }
 
-net::result<bool> table_walk::next() {
+net::result<bool> table_walk::next(connection& db) {
   if (started_ && high_.empty()) return false;
   started_ = true;
   low_ = std::move(high_);
   high_.clear();
   const std::string above = low_.empty() ? "1" : bounded(">", 1);
-  auto s = db_->prepare(fmt::format("SELECT {0} FROM {1} WHERE {2} ORDER BY {0} LIMIT 1 OFFSET {3}",
-                                    joined(columns_, ","), table_, above, range_rows_ - 1));
+  auto s = db.prepare(fmt::format("SELECT {0} FROM {1} WHERE {2} ORDER BY {0} LIMIT 1 OFFSET {3}",
+                                  joined(columns_, ","), table_, above, range_rows_ - 1));
   if (!s) return s.error();
   bind_identity(*s, low_, 1);
   const int code = s->step();
@@ -58,7 +58,7 @@ net::result<bool> table_walk::next() {
       high_.push_back({c, std::string(c.text)});
     }
   } else if (code != SQLITE_DONE) {
-    return db_->error(code, "walking through " + table_);
+    return db.error(code, "walking through " + table_);
   }
   condition_ = above;
   if (!high_.empty()) condition_ += " AND " + bounded("<=", 1 + columns_.size());

@@ -16,7 +16,9 @@ class table_walk {
  public:
   table_walk(connection& db, const table_shape& t, std::uint32_t range_rows);
   // Moves to the next range; false when the last one was passed.
-  [[nodiscard]] net::result<bool> next();
+  [[nodiscard]] net::result<bool> next(connection& db);
+  // Whether the range it stands at is the last one.
+  [[nodiscard]] bool at_last() const noexcept { return started_ && high_.empty(); }
   // The condition on the table's rows that selects the range. Its parameters ?1… are given by bind().
   [[nodiscard]] const std::string& condition() const noexcept { return condition_; }
   void bind(statement& s) const;
@@ -30,7 +32,6 @@ class table_walk {
   [[nodiscard]] std::string bounded(std::string_view comparison, std::size_t first_parameter) const;
   static void bind_identity(statement& s, const identity& of, std::size_t first_parameter);
 
-  connection* db_;
   std::string table_;
   std::vector<std::string> columns_;  // with their collation
   std::uint32_t range_rows_;

@@ -30,7 +30,8 @@ constexpr int kLookEachMs = 1;
 constexpr int kLookEachMsOwn = 4;                   // while our own writer commits
 constexpr std::chrono::milliseconds kAfterOne{10};  // how long to look on after a commit was found
 
-// migrate() fills in what it reads from the schema, and the store's catalog is being read by every core.
+// migrate_objects() fills in what it reads from the schema, and the store's catalog is being read by every
+// core.
 void copy_catalog(const catalog& from, catalog& to) {
   for (std::size_t i = 0; i < from.size(); ++i) to.add(from.at(i));
 }
@@ -190,6 +191,7 @@ void watcher::look_after(connection& db) {
     next_schema_check_ = now + kSchemaCheck;
     check_schema(db);
   }
+  if (chores_->more_to_number.exchange(false)) number_rows();
   if (now >= next_wal_check_) {
     next_wal_check_ = now + kWalCheck;
     check_wal();
@@ -228,31 +230,55 @@ void watcher::probe_writes() {
 }
 
 void watcher::check_schema(connection& db) {
-  std::vector<std::string> missing;
-  auto there = is_migrated(db, *shared_.all, missing);
-  if (there && *there) {
-    auto rows = resource_rows(db, *shared_.all);
-    if (rows) shared_.front.set_resources(std::move(*rows));
-    shared_.health.well(store_health::part::schema);
+  auto gaps = find_gaps(db, *shared_.all);
+  if (!gaps && gaps.error().code == net::errc::locked) return;
+  if (!gaps || !gaps->objects.empty()) {
+    perf::log_warn("the feed's triggers are not what they should be; installing them again",
+                   {{"missing", gaps ? gaps->objects.front() : std::string("unknown")}});
+    install();
     return;
   }
-  if (!there && there.error().code == net::errc::locked) return;
-  perf::log_warn("the feed's triggers are not what they should be; installing them again",
-                 {{"missing", missing.empty() ? std::string("unknown") : missing.front()}});
-  push_once(&chore_state::migrating, [&shared = shared_](connection& writing) {
+  auto rows = resource_rows(db, *shared_.all);
+  if (rows) shared_.front.set_resources(std::move(*rows));
+  if (gaps->rows.empty()) {
+    shared_.health.well(store_health::part::schema);
+  } else {
+    number_rows();
+  }
+}
+
+void watcher::install() {
+  push_once(&chore_state::migrating, [&shared = shared_, state = chores_](connection& writing) {
     catalog copy;
     copy_catalog(*shared.all, copy);
-    auto done = migrate(writing, copy, false);
+    auto done = migrate_objects(writing, copy, false);
     if (!done) {
       shared.health.trouble(store_health::part::schema, done.error().text());
-    } else {
-      auto rows = resource_rows(writing, copy);
-      if (rows) shared.front.set_resources(std::move(*rows));
-      shared.health.well(store_health::part::schema);
-      for (const std::string& name : done->resources_restarted)
-        perf::log_warn("a resource starts over", {{"resource", name}});
+      return;
     }
+    auto rows = resource_rows(writing, copy);
+    if (rows) shared.front.set_resources(std::move(*rows));
+    for (const std::string& name : done->resources_restarted)
+      perf::log_warn("a resource starts over", {{"resource", name}});
+    state->more_to_number.store(true);
   });
+}
+
+void watcher::number_rows() {
+  const bool first =
+      push_once(&chore_state::numbering, [&shared = shared_, state = chores_](connection& writing) {
+        const auto made =
+            state->rows.run(writing, *shared.all, {clock::now() + kNumberTurn, shared.front.watermark()});
+        if (made) {
+          // When nothing is left, that look says that the store is well.
+          (made->of != nullptr ? state->more_to_number : shared.check_schema).store(true);
+        } else if (made.error().code == net::errc::locked || made.error().code == net::errc::conflict) {
+          state->more_to_number.store(true);
+        } else {
+          shared.health.trouble(store_health::part::schema, made.error().text());
+        }
+      });
+  if (!first) chores_->more_to_number.store(true);
 }
 
 // A log that readers keep from being rewound grows without bound: TRUNCATE waits for them for a moment.

@@ -4,15 +4,18 @@
 // A commit of another process changes the WAL file, which inotify tells; it becomes visible a little later
 // (an fsync lies between), so after an event `PRAGMA data_version` is polled each millisecond for up to
 // kLookMs. Without events it is polled each poll_interval_ms. Thread: its own, with its own connection; what
-// writes is done as a chore of the writer. Bound: one notice at a time, kPurgeRows a chore. Failure: it logs,
-// sets the store's health, and tries again; without inotify it polls.
+// writes is done as a chore of the writer. Bound: one notice at a time, kPurgeRows a chore, kNumberTurn and
+// one range of kNumberRangeRows of a table that was swapped. Failure: it logs, sets the store's health, and
+// tries again; without inotify it polls.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
 
+#include "storage/sqlite/number_rows.h"
 #include "storage/sqlite/store_shared.h"
 #include "storage/sqlite/writer.h"
 
@@ -21,6 +24,8 @@ namespace syncline::storage::sqlite {
 inline constexpr int kLookMs = 50;
 inline constexpr int kLookMaxMs = 500;
 inline constexpr std::uint32_t kPurgeRows = 1000;
+inline constexpr std::uint32_t kNumberRangeRows = 500;
+inline constexpr std::chrono::milliseconds kNumberTurn{10};
 inline constexpr std::int64_t kWalBytesMax = 64LL * 1024 * 1024;
 
 class watcher {
@@ -50,6 +55,9 @@ class watcher {
   void look_after(connection& db);
   void check_file();
   void check_schema(connection& db);
+  // Makes Syncline's objects again, and then, a batch a chore, the entries of the rows that are there.
+  void install();
+  void number_rows();
   void check_wal();
   // Rows that others wrote, or that a crash or a failing index left, go into the keyword indexes.
   void check_search(connection& db);
@@ -59,7 +67,9 @@ class watcher {
   // What a chore left to be done; chores may outlast the watcher's thread, so they share it.
   struct chore_state {
     std::atomic<bool> migrating{false}, purging{false}, probing{false}, checkpointing{false},
-        more_to_purge{false}, indexing{false}, more_to_index{false}, index_fails{false};
+        more_to_purge{false}, indexing{false}, more_to_index{false}, index_fails{false}, numbering{false},
+        more_to_number{false};
+    row_numbering rows{kNumberRangeRows};  // the writer's thread
   };
   bool push_once(std::atomic<bool> chore_state::*kind, write_chore what);
 

@@ -1,0 +1,141 @@
+// A table that is swapped for another under the running store.
+#include <set>
+
+#include <fmt/format.h>
+
+#include "tests/storage/sqlite_store_fixture.h"
+
+namespace syncline::storage::sqlite::testing {
+
+constexpr std::int64_t kManyRows = 60000;  // some seconds of numbering: far more than one turn of it
+
+class sqlite_store_swap : public store_test {
+ protected:
+  // Puts a table in the place of users, with `rows` rows whose names begin with `name`.
+  void swap_users(std::int64_t rows, std::string_view name = "new ") {
+    run(db(),
+        fmt::format("BEGIN; CREATE TABLE users_new(id INTEGER PRIMARY KEY, name TEXT NOT NULL, email "
+                    "TEXT UNIQUE, team INTEGER, state TEXT DEFAULT '{{}}', score REAL, deleted_at TEXT);"
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<{}) INSERT "
+                    "INTO users_new(id,name,team) SELECT i,'{}'||i,i%10 FROM n;"
+                    "DROP TABLE users; ALTER TABLE users_new RENAME TO users;"
+                    "CREATE INDEX users_team ON users(team); COMMIT",
+                    rows, name));
+  }
+  connection& db() {
+    if (!db_) db_ = open_or_die(file_.path());
+    return db_;
+  }
+  bool work_is_left() {
+    return db().query_int("SELECT instr(identity,' ') FROM syncline_resource WHERE name='users'").value() > 0;
+  }
+  std::int64_t incarnation() {
+    return db().query_int("SELECT incarnation FROM syncline_resource WHERE name='users'").value();
+  }
+  // Until rows of the new table are being numbered.
+  void wait_for_numbering(std::int64_t before) {
+    ASSERT_TRUE(eventually([&] {
+      return incarnation() > before &&
+             db().query_int("SELECT count(*) FROM (SELECT 1 FROM syncline_feed LIMIT 1)").value() > 0;
+    }));
+  }
+  bool clean() {
+    const auto checked = check_feed(db(), all_, false);
+    return checked.has_value() && checked->clean();
+  }
+
+ private:
+  connection db_;
+};
+
+TEST_F(sqlite_store_swap, WritesGoInBetweenWhileItsRowsAreNumbered) {
+  open_store();
+  const std::int64_t before = incarnation();
+  swap_users(kManyRows);
+  wait_for_numbering(before);
+  batch_builder b(users(), write_kind::upsert);
+  b.row({{"id", I(kManyRows + 1)}, {"name", T("written")}});
+  ASSERT_EQ(fates(write(b)), "c");
+  EXPECT_TRUE(work_is_left()) << "the write waited for all of it";
+  EXPECT_TRUE(store_->read_figures().healthy) << store_->read_figures().trouble;
+  ASSERT_TRUE(eventually([&] { return !work_is_left(); }));
+  EXPECT_TRUE(clean());
+}
+
+TEST_F(sqlite_store_swap, AStopDoesNotWaitForTheNumberingAndTheNextStartGoesOnWithIt) {
+  open_store();
+  std::int64_t before = incarnation();
+  swap_users(kManyRows);
+  wait_for_numbering(before);
+  close_store();
+  ASSERT_TRUE(work_is_left()) << "the stop waited for all of it";
+  before = incarnation();
+  options_.migrate_on_start = false;
+  open_store();
+  ASSERT_TRUE(eventually([&] { return !work_is_left(); }));
+  EXPECT_EQ(incarnation(), before) << "nobody had to start over once more";
+  EXPECT_TRUE(clean());
+  EXPECT_TRUE(eventually([&] { return store_->read_figures().healthy; }));
+}
+
+// The entries of the table that was there before are as many.
+TEST_F(sqlite_store_swap, WritesGoInBetweenWhileTheOldEntriesGo) {
+  swap_users(kManyRows, "old ");
+  open_store();
+  const std::int64_t before = incarnation();
+  swap_users(3);
+  ASSERT_TRUE(eventually([&] { return incarnation() > before; }));
+  batch_builder b(users(), write_kind::upsert);
+  b.row({{"id", I(4)}, {"name", T("written")}});
+  ASSERT_EQ(fates(write(b)), "c");
+  EXPECT_TRUE(work_is_left()) << "the write waited for all of it";
+  ASSERT_TRUE(eventually([&] { return !work_is_left(); }));
+  EXPECT_TRUE(clean());
+  EXPECT_EQ(db().query_int("SELECT count(*) FROM syncline_feed").value(), 4);
+}
+
+TEST_F(sqlite_store_swap, AStreamMissesNothingWhileItsRowsAreNumbered) {
+  open_store();
+  create_users(1, 100);
+  std::optional<cursor> old;
+  (void)follow(store_->make_stream({{&users(), ""}}), old);
+  const std::int64_t before = incarnation();
+  swap_users(8000);
+  wait_for_numbering(before);
+  const auto what = store_->make_stream({{&users(), ""}});
+  EXPECT_EQ(follow(what, old), lines{"reset declaration-changed"});
+  std::optional<cursor> at;
+  std::set<std::string> copy;
+  const auto take = [&](const lines& changes) {
+    for (const std::string& each : changes) {
+      const std::string id = each.substr(each.rfind(' ') + 1);
+      if (each.starts_with("put")) copy.insert(id);
+      if (each.starts_with("remove")) copy.erase(id);
+    }
+  };
+  bool left = true;
+  for (std::int64_t id = 1; left; id += 97) {
+    left = work_is_left();
+    run(db(), fmt::format("DELETE FROM users WHERE id={}; INSERT OR IGNORE INTO users(id,name) "
+                          "VALUES({},'late')",
+                          id, 30000 + id));
+    take(follow(what, at));
+  }
+  EXPECT_EQ(static_cast<std::int64_t>(copy.size()), db().query_int("SELECT count(*) FROM users").value());
+  EXPECT_TRUE(clean());
+}
+
+// Whoever swaps the table again in the middle finds nothing of the one before.
+TEST_F(sqlite_store_swap, ASecondSwapInTheMiddleStartsOver) {
+  open_store();
+  const std::int64_t before = incarnation();
+  swap_users(kManyRows);
+  wait_for_numbering(before);
+  swap_users(50, "newer ");
+  ASSERT_TRUE(eventually([&] { return incarnation() == before + 2 && !work_is_left(); }));
+  EXPECT_TRUE(clean());
+  std::optional<cursor> at;
+  EXPECT_EQ(follow(store_->make_stream({{&users(), ""}}), at).size(), 50U);
+}
+
+}  // namespace syncline::storage::sqlite::testing
