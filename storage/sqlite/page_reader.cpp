@@ -33,7 +33,7 @@ struct found_entry {
 
 class page_reading {
  public:
-  page_reading(connection& db, const table_plans& plans, const stream& what, page_limits limits)
+  page_reading(connection& db, schema_plans& plans, const stream& what, page_limits limits)
       : db_(db), plans_(plans), what_(what), limits_(limits) {
     limits_.rows_max = std::max(limits_.rows_max, 1U);
   }
@@ -58,7 +58,8 @@ class page_reading {
   bool note(const resource& of, std::string_view key);  // false: the page has it already
 
   connection& db_;
-  const table_plans& plans_;
+  schema_plans& plans_;
+  std::shared_ptr<const table_plans> current_;  // the schema's of this page
   const stream& what_;
   page_limits limits_;
   text_arena arena_;
@@ -75,13 +76,16 @@ class page_reading {
 };
 
 net::result<void> page_reading::open_parts() {
+  auto current = plans_.current(db_);
+  if (!current) return current.error();
+  current_ = std::move(*current);
   std::vector<std::int64_t> incarnations;
   for (const stream_part& part : what_.parts) {
     if (!part.of->synced || part.of->view)
       return net::error(net::errc::invalid, "the resource is not synced", part.of->name);
     open_part& opened = parts_.emplace_back();
     opened.what = &part;
-    opened.plan = &plans_.of(*part.of);
+    opened.plan = &current_->of(*part.of);
     opened.scoped = !part.scope.empty();
     auto scope = opened.plan->scope(part.scope, 1, arena_);
     if (!scope) return scope.error();
@@ -384,7 +388,7 @@ net::result<feed_page> page_reading::run(const std::optional<cursor>& from) {
 
 }  // namespace
 
-net::result<feed_page> read_feed_page(connection& db, const table_plans& plans, const stream& what,
+net::result<feed_page> read_feed_page(connection& db, schema_plans& plans, const stream& what,
                                       const std::optional<cursor>& from, page_limits limits) {
   page_reading reading(db, plans, what, limits);
   return reading.run(from);

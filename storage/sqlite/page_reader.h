@@ -28,8 +28,7 @@ namespace syncline::storage::sqlite {
 
 inline constexpr std::int64_t kEntriesMax = 50000;
 
-[[nodiscard]] net::result<feed_page> read_feed_page(connection& db, const table_plans& plans,
-                                                    const stream& what, const std::optional<cursor>& from,
-                                                    page_limits limits);
+[[nodiscard]] net::result<feed_page> read_feed_page(connection& db, schema_plans& plans, const stream& what,
+                                                    const std::optional<cursor>& from, page_limits limits);
 
 }  // namespace syncline::storage::sqlite

@@ -100,15 +100,16 @@ bool reader_threads::take(read_job& out) {
 
 void reader_threads::run(unsigned number, connection db) {
   name_this_thread(fmt::format("sqlite-read-{}", number));
+  schema_plans plans(*shared_.all);
   read_job job;
   while (take(job)) {
-    run_job(job, db);
+    run_job(job, db, plans);
     complete({&job.call, 1});
     job = {};
   }
 }
 
-void reader_threads::run_job(read_job& job, connection& db) {
+void reader_threads::run_job(read_job& job, connection& db, schema_plans& plans) {
   const auto started = clock::now();
   if (job.call->dead(started)) {
     job.call->fail(net::error(net::errc::timed_out, "the deadline passed"));
@@ -128,7 +129,7 @@ void reader_threads::run_job(read_job& job, connection& db) {
   }
   shared_.metrics.read_wait.record_us(us_since(job.call->queued_at));
   try {
-    if (job.run(db)) db = connection();
+    if (job.run(db, plans)) db = connection();
   } catch (const std::exception& e) {
     job.call->fail(net::error(net::errc::internal, "a read threw", e.what()));
     db = connection();

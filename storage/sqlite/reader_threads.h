@@ -1,4 +1,4 @@
-// A few threads that read, each with a connection of its own.
+// A few threads that read, each with a connection and plans of its own.
 //
 // A job is short: one read transaction, bounded by its limits. Thread: push() on any thread. Bound:
 // `limit_jobs` waiting jobs over all classes. Failure: errc::overloaded when full or when the estimated wait
@@ -28,7 +28,7 @@ namespace syncline::storage::sqlite {
 struct read_job {
   std::shared_ptr<call_base> call;
   // Fills the answer; true when the connection should be opened again.
-  std::function<bool(connection&)> run;
+  std::function<bool(connection&, schema_plans&)> run;
 };
 
 class reader_threads {
@@ -48,7 +48,7 @@ class reader_threads {
 
  private:
   void run(unsigned number, connection db);
-  void run_job(read_job& job, connection& db);
+  void run_job(read_job& job, connection& db, schema_plans& plans);
   [[nodiscard]] bool take(read_job& out);
   [[nodiscard]] net::result<connection> open_connection() const;
 

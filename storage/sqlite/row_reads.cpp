@@ -92,13 +92,15 @@ std::string match_expression(std::string_view words) {
   return out;
 }
 
-net::result<rows> read_by_key(connection& db, const table_plans& plans, const resource& of,
-                              const projection& what, const std::vector<std::string>& keys) {
-  const table_plan& plan = plans.of(of);
-  const row_select select(of, what);
-  const std::string sql = select.head() + " WHERE " + plan.key_is(1) + plan.visible();
+net::result<rows> read_by_key(connection& db, schema_plans& plans, const resource& of, const projection& what,
+                              const std::vector<std::string>& keys) {
   const snapshot view(db);
   if (!view.opened()) return view.opened().error();
+  auto current = plans.current(db);
+  if (!current) return current.error();
+  const table_plan& plan = (*current)->of(of);
+  const row_select select(of, what);
+  const std::string sql = select.head() + " WHERE " + plan.key_is(1) + plan.visible();
   auto seq = position(db);
   if (!seq) return seq.error();
   auto prepared = db.cached(sql);
@@ -131,9 +133,13 @@ net::result<rows> read_by_key(connection& db, const table_plans& plans, const re
   return out;
 }
 
-net::result<rows> read_list(connection& db, const table_plans& plans, const list_query& query) {
+net::result<rows> read_list(connection& db, schema_plans& plans, const list_query& query) {
   const resource& of = *query.of;
-  const table_plan& plan = plans.of(of);
+  const snapshot view(db);
+  if (!view.opened()) return view.opened().error();
+  auto current = plans.current(db);
+  if (!current) return current.error();
+  const table_plan& plan = (*current)->of(of);
   const row_select select(of, query.what);
   const bool descending = query.from == page_from::before || query.from == page_from::last;
   const bool keyset = query.from == page_from::after || query.from == page_from::before;
@@ -159,9 +165,6 @@ net::result<rows> read_list(connection& db, const table_plans& plans, const list
     sql += " AND " + plan.key_beyond(4, descending);
   }
   sql += plan.order(descending) + " LIMIT ?1";
-
-  const snapshot view(db);
-  if (!view.opened()) return view.opened().error();
   auto seq = position(db);
   if (!seq) return seq.error();
   auto prepared = db.cached(sql);
@@ -181,10 +184,14 @@ net::result<rows> read_list(connection& db, const table_plans& plans, const list
   return out;
 }
 
-net::result<rows> read_by_columns(connection& db, const table_plans& plans, const resource& of,
+net::result<rows> read_by_columns(connection& db, schema_plans& plans, const resource& of,
                                   const std::vector<std::size_t>& by, const std::vector<std::string>& keys,
                                   std::uint32_t rows_max) {
-  const table_plan& plan = plans.of(of);
+  const snapshot view(db);
+  if (!view.opened()) return view.opened().error();
+  auto current = plans.current(db);
+  if (!current) return current.error();
+  const table_plan& plan = (*current)->of(of);
   const row_select& select = plan.whole_row();
   // The asked values are key texts of these columns: split_key checks and splits them as it does the
   // resource's own key.
@@ -199,9 +206,6 @@ net::result<rows> read_by_columns(connection& db, const table_plans& plans, cons
     if (stored_as_text(c.type)) sql += fmt::format(" AND {}=?{} COLLATE BINARY", quoted(c.name), i + 2);
   }
   sql += plan.order(false) + " LIMIT ?1";
-
-  const snapshot view(db);
-  if (!view.opened()) return view.opened().error();
   auto seq = position(db);
   if (!seq) return seq.error();
   auto prepared = db.cached(sql);

@@ -22,10 +22,10 @@ inline constexpr std::size_t kAnswerBytesMax = 16U * 1024 * 1024;
 inline constexpr std::size_t kSearchWordsMax = 16;
 inline constexpr std::uint32_t kLeftOutMax = 64;  // of one list, or of one value's rows
 
-[[nodiscard]] net::result<rows> read_by_key(connection& db, const table_plans& plans, const resource& of,
+[[nodiscard]] net::result<rows> read_by_key(connection& db, schema_plans& plans, const resource& of,
                                             const projection& what, const std::vector<std::string>& keys);
-[[nodiscard]] net::result<rows> read_list(connection& db, const table_plans& plans, const list_query& query);
-[[nodiscard]] net::result<rows> read_by_columns(connection& db, const table_plans& plans, const resource& of,
+[[nodiscard]] net::result<rows> read_list(connection& db, schema_plans& plans, const list_query& query);
+[[nodiscard]] net::result<rows> read_by_columns(connection& db, schema_plans& plans, const resource& of,
                                                 const std::vector<std::size_t>& by,
                                                 const std::vector<std::string>& keys, std::uint32_t rows_max);
 

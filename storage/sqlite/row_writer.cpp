@@ -125,7 +125,7 @@ net::result<write_outcome> row_writer::run_rows(const write_batch& batch, bool e
 
 row_writer::row_answer row_writer::run_row(const write_batch& batch, std::span<const cell> row,
                                            write_outcome& out) {
-  const table_plan& plan = plans_.of(*batch.of);
+  const table_plan& plan = plans_->of(*batch.of);
   for (std::size_t i = 0; i < row.size(); ++i)
     if (row[i].present() && plan.generated(i))
       return rejected(
@@ -199,7 +199,7 @@ net::result<row_writer::refusal> row_writer::run_put(const std::string& sql, std
 row_writer::row_answer row_writer::put(const write_batch& batch, std::span<const cell> row, bool keyed) {
   std::vector<cell> key;
   const bool or_fail = or_fail_ && keyed;
-  put_.fit(plans_.of(*batch.of), batch.kind, row, or_fail);
+  put_.fit(plans_->of(*batch.of), batch.kind, row, or_fail);
   if (keyed) {
     for (const std::size_t k : batch.of->key) key.push_back(row[k]);
     auto there = key_exists(key);
@@ -230,7 +230,7 @@ row_writer::row_answer row_writer::put(const write_batch& batch, std::span<const
 
 row_writer::row_answer row_writer::replace(const write_batch& batch, std::span<const cell> row,
                                            write_outcome&) {
-  const table_plan& plan = plans_.of(*batch.of);
+  const table_plan& plan = plans_->of(*batch.of);
   text_arena arena;
   auto key = split_key(*batch.of, batch.key, arena);
   if (!key) return rejected(key.error());
@@ -260,7 +260,7 @@ row_writer::row_answer row_writer::replace(const write_batch& batch, std::span<c
 
 row_writer::row_answer row_writer::patch(const write_batch& batch, std::span<const cell> row) {
   const resource& of = *batch.of;
-  const table_plan& plan = plans_.of(of);
+  const table_plan& plan = plans_->of(of);
   text_arena arena;
   auto key = split_key(of, batch.key, arena);
   if (!key) return rejected(key.error());
@@ -307,7 +307,7 @@ row_writer::row_answer row_writer::patch(const write_batch& batch, std::span<con
 }
 
 row_writer::row_answer row_writer::remove(const write_batch& batch) {
-  const table_plan& plan = plans_.of(*batch.of);
+  const table_plan& plan = plans_->of(*batch.of);
   text_arena arena;
   auto key = split_key(*batch.of, batch.key, arena);
   if (!key) return rejected(key.error());
@@ -348,7 +348,7 @@ net::result<row_writer::refusal> row_writer::check_condition(const write_batch& 
   const write_condition& asked = batch.condition;
   write_outcome now;
   row_result at;
-  if (auto read = read_back(plans_.of(*batch.of), key, now, at); !read) {
+  if (auto read = read_back(plans_->of(*batch.of), key, now, at); !read) {
     if (read.error().code == net::errc::invalid) return refusal::because(read.error());
     return read.error();
   }

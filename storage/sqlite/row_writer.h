@@ -17,9 +17,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/sqlite/connection.h"
@@ -34,7 +36,7 @@ inline constexpr std::uint32_t kSavepointRowsMax = 16;
 
 class row_writer {
  public:
-  row_writer(connection& db, const table_plans& plans) : db_(db), plans_(plans) {}
+  row_writer(connection& db, std::shared_ptr<const table_plans> plans) : db_(db), plans_(std::move(plans)) {}
   row_writer(const row_writer&) = delete;
   row_writer& operator=(const row_writer&) = delete;
 
@@ -51,6 +53,8 @@ class row_writer {
   // Inside a write transaction. `several`: the batch belongs to a transaction of several batches.
   // outcome.position is left to the writer.
   [[nodiscard]] ending run(const write_batch& batch, bool several, bool each_alone);
+  // What it keeps of the tables is theirs: for other plans make another one.
+  [[nodiscard]] const std::shared_ptr<const table_plans>& plans() const noexcept { return plans_; }
 
  private:
   using row_answer = net::result<row_result>;  // an error is the whole batch's
@@ -92,7 +96,7 @@ class row_writer {
   [[nodiscard]] net::result<bool> find_key(const std::string& sql, std::span<const cell> key);
 
   connection& db_;
-  const table_plans& plans_;
+  std::shared_ptr<const table_plans> plans_;
   plain_tables plain_;
   put_text put_;
   bool or_fail_ = false;  // for this batch: inserts undo nothing when they fail (plain_tables.h)

@@ -64,7 +64,7 @@ class sqlite_store final : public store {
   net::result<void> prepare(connection& db);
   void add_gauges();
 
-  // Queues a reading job that calls `work(connection)`, which gives a result<T>.
+  // Queues a reading job that calls `work(connection, plans)`, which gives a result<T>.
   template <class T, class Work>
   net::result<std::shared_ptr<store_call<T>>> queue_read(net::request_context& context, Work work);
   [[nodiscard]] net::result<void> usable(const net::request_context& context) const;
@@ -91,12 +91,9 @@ net::result<void> sqlite_store::prepare(connection& db) {
   auto resources = resource_rows(db, *shared_.all);
   if (!resources) return resources.error();
   shared_.front.set_resources(std::move(*resources));
-  auto plans = table_plans::read(db, *shared_.all);
-  if (!plans) return plans.error();
-  shared_.plans = std::move(*plans);
-
   auto transaction = scoped_transaction::begin(db);
   if (!transaction) return transaction.error();
+  if (auto plans = shared_.writing_plans.current(db); !plans) return plans.error();
   auto now = read_clock(db);
   if (!now) return now.error();
   if (auto recorded = record_generation(db, now->seq, now->horizon); !recorded) return recorded;
@@ -160,8 +157,8 @@ net::result<std::shared_ptr<store_call<T>>> sqlite_store::queue_read(net::reques
   auto call = std::make_shared<store_call<T>>(context);
   read_job job;
   job.call = call;
-  job.run = [this, call = call.get(), work = std::move(work)](connection& db) {
-    net::result<T> made = work(db);
+  job.run = [this, call = call.get(), work = std::move(work)](connection& db, schema_plans& plans) {
+    net::result<T> made = work(db, plans);
     const bool broken = breaks_connection(made);
     if (made) {
       const std::uint64_t count = rows_in(*made);
@@ -177,9 +174,9 @@ net::result<std::shared_ptr<store_call<T>>> sqlite_store::queue_read(net::reques
 
 net::task<net::result<rows>> sqlite_store::get(net::request_context& context, const resource& of,
                                                projection what, std::vector<std::string> keys) {
-  auto call =
-      queue_read<rows>(context, [this, &of, what = std::move(what), keys = std::move(keys)](connection& db) {
-        return read_by_key(db, shared_.plans, of, what, keys);
+  auto call = queue_read<rows>(
+      context, [&of, what = std::move(what), keys = std::move(keys)](connection& db, schema_plans& plans) {
+        return read_by_key(db, plans, of, what, keys);
       });
   if (!call) co_return call.error();
   auto wait = answer_of(context, std::move(*call));
@@ -187,8 +184,8 @@ net::task<net::result<rows>> sqlite_store::get(net::request_context& context, co
 }
 
 net::task<net::result<rows>> sqlite_store::list(net::request_context& context, list_query query) {
-  auto call = queue_read<rows>(context, [this, query = std::move(query)](connection& db) {
-    return read_list(db, shared_.plans, query);
+  auto call = queue_read<rows>(context, [query = std::move(query)](connection& db, schema_plans& plans) {
+    return read_list(db, plans, query);
   });
   if (!call) co_return call.error();
   auto wait = answer_of(context, std::move(*call));
@@ -198,10 +195,10 @@ net::task<net::result<rows>> sqlite_store::list(net::request_context& context, l
 net::task<net::result<rows>> sqlite_store::rows_by(net::request_context& context, const resource& of,
                                                    std::vector<std::size_t> by, std::vector<std::string> keys,
                                                    std::uint32_t rows_max) {
-  auto call = queue_read<rows>(
-      context, [this, &of, by = std::move(by), keys = std::move(keys), rows_max](connection& db) {
-        return read_by_columns(db, shared_.plans, of, by, keys, rows_max);
-      });
+  auto call = queue_read<rows>(context, [&of, by = std::move(by), keys = std::move(keys), rows_max](
+                                            connection& db, schema_plans& plans) {
+    return read_by_columns(db, plans, of, by, keys, rows_max);
+  });
   if (!call) co_return call.error();
   auto wait = answer_of(context, std::move(*call));
   co_return co_await std::move(wait);
@@ -210,11 +207,11 @@ net::task<net::result<rows>> sqlite_store::rows_by(net::request_context& context
 net::task<net::result<feed_page>> sqlite_store::read_page(net::request_context& context,
                                                           std::shared_ptr<const stream> what,
                                                           std::optional<cursor> from, page_limits limits) {
-  auto call = queue_read<feed_page>(
-      context, [this, what = std::move(what), from = std::move(from), limits](connection& db) {
-        shared_.metrics.pages.add();
-        return read_feed_page(db, shared_.plans, *what, from, limits);
-      });
+  auto call = queue_read<feed_page>(context, [this, what = std::move(what), from = std::move(from), limits](
+                                                 connection& db, schema_plans& plans) {
+    shared_.metrics.pages.add();
+    return read_feed_page(db, plans, *what, from, limits);
+  });
   if (!call) co_return call.error();
   auto wait = answer_of(context, std::move(*call));
   co_return co_await std::move(wait);
@@ -223,7 +220,7 @@ net::task<net::result<feed_page>> sqlite_store::read_page(net::request_context& 
 net::task<net::result<std::optional<idempotency>>> sqlite_store::recall(net::request_context& context,
                                                                         std::string key) {
   auto call = queue_read<std::optional<idempotency>>(
-      context, [key = std::move(key)](connection& db) { return read_idempotency(db, key); });
+      context, [key = std::move(key)](connection& db, schema_plans&) { return read_idempotency(db, key); });
   if (!call) co_return call.error();
   auto wait = answer_of(context, std::move(*call));
   co_return co_await std::move(wait);

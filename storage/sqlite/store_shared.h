@@ -1,6 +1,6 @@
-// What the threads of one open store share: options, plans, the front of the feed, health and figures.
+// What the threads of one open store share: options, the front of the feed, health and figures.
 //
-// Thread: every member says so itself; options, catalog and plans are immutable once the threads run. It
+// Thread: every member says so itself; options and catalog are immutable once the threads run. It
 // outlives the threads.
 #pragma once
 
@@ -47,11 +47,11 @@ struct store_metrics {
 };
 
 struct store_shared {
-  store_shared(const sqlite_options& o, catalog& c) : options(o), all(&c), front(c) {}
+  store_shared(const sqlite_options& o, catalog& c) : options(o), all(&c), writing_plans(c), front(c) {}
 
   const sqlite_options options;
   catalog* const all;
-  table_plans plans;
+  schema_plans writing_plans;  // the writer's thread, once it runs
   feed_front front;
   store_health health;
   store_metrics metrics;

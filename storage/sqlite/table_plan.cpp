@@ -223,6 +223,24 @@ net::result<table_plans> table_plans::read(connection& db, const catalog& all) {
   return out;
 }
 
+net::result<std::shared_ptr<const table_plans>> schema_plans::current(connection& db) {
+  auto s = db.cached("PRAGMA schema_version");
+  if (!s) return s.error();
+  std::int64_t version = 0;
+  {
+    const statement_use row(**s);
+    if (const int code = row->step(); code != SQLITE_ROW)
+      return db.error(code, "reading the schema's version");
+    version = row->integer(0);
+  }
+  if (plans_ && version == schema_version_) return plans_;
+  auto made = table_plans::read(db, *all_);
+  if (!made) return made.error();
+  plans_ = std::make_shared<const table_plans>(std::move(*made));
+  schema_version_ = version;
+  return plans_;
+}
+
 void bind_key(statement& to, int first, std::span<const cell> key) noexcept {
   for (std::size_t i = 0; i < key.size(); ++i) to.bind(first + static_cast<int>(i), key[i]);
 }

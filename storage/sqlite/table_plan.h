@@ -1,4 +1,5 @@
-// How one resource is read: the pieces of SQL for its table, made once when the store opens.
+// How one resource is read: the pieces of SQL for its table, made when the store opens and again when the
+// file's schema changes.
 //
 // Use it for every SELECT on an owner's table, so that key, scope and `where` mean the same everywhere. Not
 // for writes (row_writer.h). Thread: immutable after read(); any. Failure: result<> while reading the schema.
@@ -106,6 +107,23 @@ class table_plans {
 
  private:
   std::vector<table_plan> plans_;
+};
+
+// The plans for the schema as one connection sees it: a table may be swapped for another under the store.
+//
+// Who reads rows in a transaction takes the plans in that transaction, so that rows and plans are of one
+// schema: a page of a scan that ordered its keys otherwise than the next one would lose rows. Thread: that of
+// the connection. Failure: result<> of reading the schema; the next call tries again.
+class schema_plans {
+ public:
+  explicit schema_plans(const catalog& all) : all_(&all) {}
+  // In a transaction of `db`. The same object until the schema changes; costs one cached statement then.
+  [[nodiscard]] net::result<std::shared_ptr<const table_plans>> current(connection& db);
+
+ private:
+  const catalog* all_;
+  std::int64_t schema_version_ = 0;
+  std::shared_ptr<const table_plans> plans_;
 };
 
 [[nodiscard]] bool stored_as_text(column_type type) noexcept;

@@ -40,7 +40,9 @@ void copy_catalog(const catalog& from, catalog& to) {
 net::result<std::uint64_t> index_slice(store_shared& shared, connection& db) {
   auto transaction = scoped_transaction::begin(db);
   if (!transaction) return transaction.error();
-  auto made = refresh_search(db, *shared.all, shared.plans, *shared.front.resources(), kSearchRefreshRows);
+  auto plans = shared.writing_plans.current(db);
+  if (!plans) return plans.error();
+  auto made = refresh_search(db, *shared.all, **plans, *shared.front.resources(), kSearchRefreshRows);
   if (!made || *made == 0) return made;
   if (auto done = transaction->commit(); !done) return done.error();
   return made;

@@ -29,9 +29,7 @@ bool breaks_connection(net::errc code) {
 }  // namespace
 
 writer::writer(store_shared& shared, connection db)
-    : shared_(shared), queue_(shared.options.write_queue_limit_rows), db_(std::move(db)) {
-  rows_.emplace(db_, shared_.plans);
-}
+    : shared_(shared), queue_(shared.options.write_queue_limit_rows), db_(std::move(db)) {}
 
 writer::~writer() {
   stop();
@@ -99,7 +97,6 @@ bool writer::ready() {
     return false;
   }
   db_ = std::move(*opened);
-  rows_.emplace(db_, shared_.plans);
   broken_ = false;
   return true;
 }
@@ -117,8 +114,14 @@ net::result<void> writer::begin(net::steady_time started) {
     const auto step = std::chrono::duration_cast<std::chrono::milliseconds>(waited / 8);
     std::this_thread::sleep_for(std::clamp(step, std::chrono::milliseconds(1), kBusyStepMax));
   }
-  // No other process can write now. A clock that stands below what we told of means that an older state of
-  // the file was put back.
+  // No other process can write now, nor change the schema.
+  auto plans = shared_.writing_plans.current(db_);
+  if (!plans) {
+    roll_back();
+    return plans.error();
+  }
+  if (!rows_ || rows_->plans() != *plans) rows_.emplace(db_, std::move(*plans));
+  // A clock that stands below what we told of means that an older state of the file was put back.
   auto now = read_clock(db_);
   if (!now) {
     roll_back();
@@ -144,7 +147,7 @@ net::result<void> writer::index_words() {
   const auto waits = search_waits(db_);
   if (!waits || !*waits || clock::now() < words_again_) return {};
   if (auto begun = db_.exec("SAVEPOINT syncline_words"); !begun) return begun;
-  auto made = refresh_search(db_, *shared_.all, shared_.plans, *shared_.front.resources(),
+  auto made = refresh_search(db_, *shared_.all, *rows_->plans(), *shared_.front.resources(),
                              words_wait_ ? kSearchRefreshRows : UINT64_MAX);
   if (!made) {
     if (sqlite3_get_autocommit(db_.get()) != 0) return made.error();

@@ -68,7 +68,7 @@ class writer {
   store_shared& shared_;
   write_queue queue_;
   connection db_;
-  std::optional<row_writer> rows_;
+  std::optional<row_writer> rows_;  // made in begin(), for the schema of the open transaction
   bool broken_ = false;
   bool words_wait_ = false;  // rows of others waited for the keyword indexes when the transaction began
   net::steady_time words_again_{};

@@ -7,7 +7,8 @@
 
 namespace syncline::storage::sqlite::testing {
 
-constexpr std::int64_t kManyRows = 60000;  // some seconds of numbering: far more than one turn of it
+constexpr std::int64_t kManyRows = 20000;     // to be numbered: far more than one turn does
+constexpr std::int64_t kManyEntries = 60000;  // to be dropped, which is faster
 
 class sqlite_store_swap : public store_test {
  protected:
@@ -80,7 +81,7 @@ TEST_F(sqlite_store_swap, AStopDoesNotWaitForTheNumberingAndTheNextStartGoesOnWi
 
 // The entries of the table that was there before are as many.
 TEST_F(sqlite_store_swap, WritesGoInBetweenWhileTheOldEntriesGo) {
-  swap_users(kManyRows, "old ");
+  swap_users(kManyEntries, "old ");
   open_store();
   const std::int64_t before = incarnation();
   swap_users(3);
@@ -136,6 +137,58 @@ TEST_F(sqlite_store_swap, ASecondSwapInTheMiddleStartsOver) {
   EXPECT_TRUE(clean());
   std::optional<cursor> at;
   EXPECT_EQ(follow(store_->make_stream({{&users(), ""}}), at).size(), 50U);
+}
+
+// What the statements of reads and writes are made of is read from the schema.
+TEST_F(sqlite_store_swap, AWriteTakesTheDefaultsOfTheNewTable) {
+  open_store();
+  batch_builder before(users(), write_kind::replace);
+  before.key("1").batch.cells[1] = T("a");
+  ASSERT_EQ(fates(write(before)), "c");
+  before = batch_builder(users(), write_kind::replace);
+  before.key("1").batch.cells[1] = T("b");
+  ASSERT_EQ(fates(write(before)), "u");  // what is not given becomes the default
+  EXPECT_NE(row_of(users(), "1").find("\"score\":1.5"), std::string::npos) << row_of(users(), "1");
+  run(db(),
+      "BEGIN; DROP TABLE users; CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT "
+      "UNIQUE, team INTEGER, state TEXT DEFAULT '{}', score REAL DEFAULT 7.25, deleted_at TEXT);"
+      "CREATE INDEX users_team ON users(team); INSERT INTO users(id,name) VALUES(1,'x'); COMMIT");
+  batch_builder after(users(), write_kind::replace);
+  after.key("1").batch.cells[1] = T("c");
+  ASSERT_EQ(fates(write(after)), "u");
+  EXPECT_NE(row_of(users(), "1").find("\"score\":7.25"), std::string::npos) << row_of(users(), "1");
+}
+
+TEST_F(sqlite_store_swap, ReadsAndWritesCompareKeysAsTheNewTableDoes) {
+  open_store();
+  batch_builder b(tags(), write_kind::upsert);
+  b.row({{"tag", T("a")}, {"uses", I(1)}}).row({{"tag", T("B")}, {"uses", I(2)}});
+  ASSERT_EQ(fates(write(b)), "cc");
+  const auto keys = [&] {
+    list_query q;
+    q.of = &tags();
+    q.what = projection::all(tags());
+    q.from = page_from::after;
+    q.key = "B";
+    q.limit = 10;
+    auto made = list(q);
+    std::string out;
+    for (std::size_t i = 0; made && i < made->slices.size(); ++i) out += made->key(made->slices[i]);
+    return made ? out : made.error().text();
+  };
+  EXPECT_EQ(keys(), "") << "with NOCASE nothing is beyond B";
+  run(db(),
+      "BEGIN; DROP TABLE tags; CREATE TABLE tags(tag TEXT PRIMARY KEY NOT NULL, uses INTEGER);"
+      "INSERT INTO tags VALUES('a',1),('B',2); COMMIT");
+  EXPECT_EQ(keys(), "a") << "bytewise a is beyond B";
+  run(db(),
+      "BEGIN; DROP TABLE tags; CREATE TABLE tags(tag TEXT COLLATE NOCASE NOT NULL PRIMARY KEY, uses INTEGER) "
+      "WITHOUT ROWID; INSERT INTO tags VALUES('a',1),('B',2); COMMIT");
+  EXPECT_EQ(keys(), "");
+  EXPECT_EQ(row_of(tags(), "A"), "") << "a key is its bytes, whatever the collation";
+  batch_builder remove(tags(), write_kind::remove);
+  remove.key("A");
+  EXPECT_EQ(fates(write(remove)), "x") << "and so it is for a write";
 }
 
 }  // namespace syncline::storage::sqlite::testing
