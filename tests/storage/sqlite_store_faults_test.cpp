@@ -6,6 +6,8 @@
 
 #include <sys/resource.h>
 
+#include <fmt/format.h>
+
 #include "tests/storage/sqlite_store_fixture.h"
 
 namespace syncline::storage::sqlite::testing {
@@ -205,32 +207,44 @@ TEST_F(sqlite_store_faults, AFullQueueAnswersOverloadedAtOnce) {
 }
 
 // What a broken disk does: the page of a table's root reads as nonsense, and later as what it was.
+class damaged_root {
+ public:
+  damaged_root(const std::string& path, std::string_view table) : path_(path), db_(open_or_die(path)) {
+    run(db_, "PRAGMA wal_checkpoint(TRUNCATE); CREATE TABLE other(x); PRAGMA wal_checkpoint(TRUNCATE)");
+    const auto page_bytes = db_.query_int("PRAGMA page_size").value();
+    const auto root = db_.query_int(fmt::format("SELECT rootpage FROM sqlite_master WHERE name='{}'", table));
+    at_ = (root.value() - 1) * page_bytes;
+    good_.resize(static_cast<std::size_t>(page_bytes));
+    std::ifstream(path_, std::ios::binary).seekg(at_).read(good_.data(), page_bytes);
+    overwrite(std::string(good_.size(), '\xa5'));
+  }
+  void mend() { overwrite(good_); }
+
+ private:
+  void overwrite(const std::string& bytes) {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(at_).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    file.close();
+    run(db_, "INSERT INTO other VALUES(1)");  // pages in memory are read anew
+  }
+
+  const std::string path_;
+  connection db_;
+  std::int64_t at_ = 0;
+  std::string good_;
+};
+
 TEST_F(sqlite_store_faults, ADamagedPageIsToldAndForgottenWhenItIsWhole) {
   open_store();
   create_users(1, 500);
-  connection db = open_or_die(file_.path());
-  run(db, "PRAGMA wal_checkpoint(TRUNCATE)");
-  const auto page_bytes = db.query_int("PRAGMA page_size").value();
-  const auto at =
-      (db.query_int("SELECT rootpage FROM sqlite_master WHERE name='users'").value() - 1) * page_bytes;
-  std::string good(static_cast<std::size_t>(page_bytes), '\0');
-  const auto overwrite = [&](const std::string& bytes) {
-    std::fstream file(file_.path(), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(at);
-    file.write(bytes.data(), page_bytes);
-    file.close();
-    run(db,
-        "CREATE TABLE IF NOT EXISTS other(x); INSERT INTO other VALUES(1)");  // pages in memory are read anew
-  };
-  std::ifstream(file_.path(), std::ios::binary).seekg(at).read(good.data(), page_bytes);
-  overwrite(std::string(good.size(), '\xa5'));
+  damaged_root root(file_.path(), "users");
   auto read = get(users(), {"1"});
   ASSERT_FALSE(read.has_value());
   EXPECT_EQ(read.error().code, net::errc::corrupt);
   auto made = put(1, "b");
   ASSERT_FALSE(made.has_value());
   EXPECT_EQ(made.error().code, net::errc::corrupt);
-  overwrite(good);
+  root.mend();
   EXPECT_TRUE(eventually([&] { return get(users(), {"1"}).has_value(); }));
   EXPECT_EQ(fates(put(1, "b")), "u");
   EXPECT_TRUE(eventually([&] { return store_->read_figures().healthy; }));
@@ -261,16 +275,7 @@ class no_descriptors {
 TEST_F(sqlite_store_faults, AStoreThatCouldNotReopenItsFileRecoversWithoutAWrite) {
   open_store();
   create_users(1, 500);
-  connection db = open_or_die(file_.path());
-  run(db, "PRAGMA wal_checkpoint(TRUNCATE)");
-  const auto page_bytes = db.query_int("PRAGMA page_size").value();
-  const auto at =
-      (db.query_int("SELECT rootpage FROM sqlite_master WHERE name='users'").value() - 1) * page_bytes;
-  std::string good(static_cast<std::size_t>(page_bytes), '\0');
-  std::fstream file(file_.path(), std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(at).read(good.data(), page_bytes);
-  file.seekp(at).write(std::string(good.size(), '\xa5').data(), page_bytes).flush();
-  run(db, "CREATE TABLE other(x)");  // pages in memory are read anew
+  damaged_root root(file_.path(), "users");
   const auto made = put(1, "b");
   ASSERT_FALSE(made.has_value());
   ASSERT_EQ(made.error().code, net::errc::corrupt);
@@ -280,8 +285,7 @@ TEST_F(sqlite_store_faults, AStoreThatCouldNotReopenItsFileRecoversWithoutAWrite
     EXPECT_TRUE(eventually(cannot_open)) << store_->read_figures().trouble;
     std::this_thread::sleep_for(std::chrono::milliseconds(1200));  // the watcher has asked once more
   }
-  file.seekp(at).write(good.data(), page_bytes).flush();
-  run(db, "INSERT INTO other VALUES(1)");
+  root.mend();
   EXPECT_TRUE(eventually([&] { return store_->read_figures().healthy; })) << store_->read_figures().trouble;
   EXPECT_EQ(fates(put(1, "b")), "u");
 }
