@@ -5,6 +5,8 @@
 // `bytes_max` over all stripes, keys and bookkeeping of entries included; the coldest go first (S3-FIFO,
 // l1_store.h). A value above a quarter of it is not stored. Beside that each stripe has fixed tables of about
 // 10 KB and 1 % of its share. Failure: an error of a load goes to those who wait for it and is not kept.
+// Where memory is short, or a loader throws, those who wait for that load get errc::overloaded or
+// errc::internal and the next caller begins another one; a value that cannot be stored is told all the same.
 // Lifetime: it outlives the tasks that call it (destroy it after core_group::stop()).
 //
 // Invariants
@@ -97,6 +99,7 @@ class l1 {
 
  private:
   struct state;
+  struct inquiry;
   std::unique_ptr<state> state_;
 };
 

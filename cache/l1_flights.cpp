@@ -19,19 +19,13 @@ std::uint32_t end_of(std::uint32_t ttl_s, std::uint32_t now_s) noexcept {
 }  // namespace
 
 void arrive(const std::shared_ptr<waiting_call>& call, std::size_t index, const value_ptr& what,
-            const net::error* failure) {
+            const net::error* failure) noexcept {
   call->values[index] = what;
   if (failure != nullptr) {
     const std::lock_guard lock(call->failure_mutex);
-    if (!call->failure) call->failure = *failure;
+    if (!call->failure) call->failure = net::copy_of(*failure);
   }
-  if (call->missing.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  net::core& on = call->done.on();
-  if (net::core::current() == &on) {
-    call->done.notify();
-  } else {
-    on.post([call] { call->done.notify(); });
-  }
+  if (call->missing.fetch_sub(1, std::memory_order_acq_rel) == 1) call->done.notify(call);
 }
 
 l1_shared::l1_shared(const l1_options& options) : bytes_max_(options.bytes_max) {
@@ -88,10 +82,8 @@ void l1_shared::land(flight& one, const value_ptr& what, const net::error* failu
       home.flights.erase(at);
     }
     if (what != nullptr && !attached) ++home.counted.refused_fills;
-    if (reserved && attached) {
-      home.store.insert(one.key, what, cost_bytes, end_of(what->ttl_s, now_s()));
-      stored = true;
-    }
+    if (reserved && attached)
+      stored = home.store.insert(one.key, what, cost_bytes, end_of(what->ttl_s, now_s()));
     waiters = std::move(one.waiters);
   }
   if (reserved && !stored) release(cost_bytes);
@@ -106,8 +98,20 @@ void l1_shared::count_refused(const flight& one) noexcept {
 
 departure::~departure() {
   if (left_.empty()) return;
-  const net::error abandoned(net::errc::cancelled, "the load was abandoned");
-  fail(abandoned);
+  net::error why(net::errc::cancelled, "the load was abandoned");
+  if (!departed_) {
+    why = net::error(net::errc::overloaded, "the load could not be begun");
+    why.retry_after_ms = 1000;
+  }
+  fail(why);
+}
+
+void departure::begin(l1_stripe& home, key_view key, const flight::waiter& first, std::size_t flights_max) {
+  if (left_.empty()) left_.reserve(flights_max);  // so that what follows the table's entry cannot fail
+  auto one = std::make_shared<flight>(key, home.floors.of(key.hash));
+  one->waiters.push_back(first);
+  home.flights.emplace(one->key, one);
+  left_.push_back(std::move(one));
 }
 
 std::vector<std::string> departure::keys() const {
@@ -118,7 +122,7 @@ std::vector<std::string> departure::keys() const {
 }
 
 void departure::land(const std::vector<value_ptr>& values, bool last) noexcept {
-  std::vector<flight_ptr> again;
+  std::size_t again = 0;  // those in front are for another attempt
   for (std::size_t i = 0; i < left_.size(); ++i) {
     flight& one = *left_[i];
     const bool too_old = values[i] != nullptr && values[i]->position < one.floor;
@@ -130,10 +134,10 @@ void departure::land(const std::vector<value_ptr>& values, bool last) noexcept {
     if (last) {
       to_->land(one, nullptr, nullptr);
     } else {
-      again.push_back(std::move(left_[i]));
+      std::swap(left_[again++], left_[i]);
     }
   }
-  left_ = std::move(again);
+  left_.erase(left_.begin() + static_cast<std::ptrdiff_t>(again), left_.end());
 }
 
 void departure::fail(const net::error& why) noexcept {

@@ -19,7 +19,9 @@
 //
 // Invariants
 //  1. A key has at most one attached flight, and none while it is stored.
-//  2. Every flight lands exactly once, also when its task is destroyed with its core (departure).
+//  2. Every flight lands exactly once, also when its task is destroyed with its core, never begins for lack
+//  of memory or ends with an exception (departure). Landing needs no memory: what cannot be stored is told
+//  all the same.
 //  3. used_bytes >= the cost of everything stored; what is stored never exceeds bytes_max.
 #pragma once
 
@@ -34,7 +36,7 @@
 #include "cache/l1_floors.h"
 #include "cache/l1_store.h"
 #include "net/core/core.h"
-#include "net/core/event.h"
+#include "net/core/remote_event.h"
 
 namespace syncline::cache {
 
@@ -42,7 +44,7 @@ namespace syncline::cache {
 struct waiting_call {
   waiting_call(net::core& on, std::vector<value_ptr> stored) : done(on), values(std::move(stored)) {}
 
-  net::event done;                // its core only
+  net::remote_event done;
   std::vector<value_ptr> values;  // each arrival writes another element
   std::atomic<std::size_t> missing{
       1};  // arrivals expected, and one for the caller while it still looks keys up
@@ -52,7 +54,7 @@ struct waiting_call {
 
 // Gives one awaited value to a call, from any thread; the last one wakes it on its core.
 void arrive(const std::shared_ptr<waiting_call>& call, std::size_t index, const value_ptr& what,
-            const net::error* failure);
+            const net::error* failure) noexcept;
 
 struct flight {
   struct waiter {
@@ -108,14 +110,21 @@ class l1_shared {
   std::atomic<std::size_t> hand_{0};                    // the stripe that gives way next
 };
 
-// The flights of one batch, held by the task that loads them. What has not landed when it is destroyed fails.
+// The flights of one batch: held by the call that begins them, then by the task that loads them. What has not
+// landed when it is destroyed fails: errc::overloaded when the task never ran, else errc::cancelled.
 class departure {
  public:
-  departure(l1_shared& to, std::vector<flight_ptr> all) : to_(&to), left_(std::move(all)) {}
-  departure(departure&& other) noexcept : to_(other.to_), left_(std::exchange(other.left_, {})) {}
+  explicit departure(l1_shared& to) noexcept : to_(&to) {}
+  departure(departure&& other) noexcept
+      : to_(other.to_), left_(std::exchange(other.left_, {})), departed_(other.departed_) {}
   departure& operator=(departure&&) = delete;
   ~departure();
 
+  // Begins a flight of `key`, which has none, with `first` as its waiter; under the lock of its stripe.
+  // `flights_max`: how many this batch may come to hold. Throws std::bad_alloc, and then nothing has changed.
+  void begin(l1_stripe& home, key_view key, const flight::waiter& first, std::size_t flights_max);
+  // The task runs.
+  void depart() noexcept { departed_ = true; }
   [[nodiscard]] bool empty() const noexcept { return left_.empty(); }
   [[nodiscard]] std::vector<std::string> keys() const;
   // Lands what may be told. A value below its floor stays for another attempt, or lands as a failure if this
@@ -126,6 +135,7 @@ class departure {
  private:
   l1_shared* to_;
   std::vector<flight_ptr> left_;
+  bool departed_ = false;
 };
 
 }  // namespace syncline::cache

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <new>
+#include <tuple>
 #include <utility>
 
 namespace syncline::cache {
@@ -44,19 +46,27 @@ const value_ptr* l1_store::peek(key_view key) const noexcept {
   return found == index_.end() ? nullptr : &found->second.what;
 }
 
-void l1_store::insert(key_text key, value_ptr what, std::size_t cost_bytes, std::uint32_t until_s) {
+bool l1_store::insert(const key_text& key, const value_ptr& what, std::size_t cost_bytes,
+                      std::uint32_t until_s) noexcept {
+  key_map<entry>::iterator at;
+  try {
+    bool inserted = false;
+    std::tie(at, inserted) = index_.try_emplace(key);
+    if (!inserted) return false;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
   std::uint32_t& ghost = ghost_slot(key.hash);
   const bool came_back = ghost == fingerprint(key.hash);
-  const auto [at, inserted] = index_.try_emplace(std::move(key));
-  if (!inserted) return;
   if (came_back) ghost = 0;
   entry& one = at->second;
-  one.what = std::move(what);
+  one.what = what;
   one.key = &at->first;
   one.cost_bytes = cost_bytes;
   one.until_s = until_s;
   one.in_main = came_back;
   push(came_back ? main_ : small_, one);
+  return true;
 }
 
 void l1_store::push(queue& to, entry& one) noexcept {

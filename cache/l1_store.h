@@ -72,8 +72,10 @@ class l1_store {
   [[nodiscard]] const value_ptr* find(key_view key, std::uint32_t now_s) noexcept;
   // The stored value, whatever its time, without counting a use.
   [[nodiscard]] const value_ptr* peek(key_view key) const noexcept;
-  // `key` must not be stored. `until_s`: the first second at which find() does not give it.
-  void insert(key_text key, value_ptr what, std::size_t cost_bytes, std::uint32_t until_s);
+  // `key` must not be stored. `until_s`: the first second at which find() does not give it. False, and
+  // nothing has changed, when there is no memory for it.
+  [[nodiscard]] bool insert(const key_text& key, const value_ptr& what, std::size_t cost_bytes,
+                            std::uint32_t until_s) noexcept;
 
   // What was taken out; freed by whoever holds it, after the lock is released. Empty: there was nothing to
   // take.

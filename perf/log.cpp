@@ -453,4 +453,19 @@ void log(log_level level, std::string_view message, std::initializer_list<log_fi
   }
 }
 
+void log_caught(std::string_view message, std::string_view key, std::string_view value) noexcept {
+  try {
+    try {
+      throw;
+    } catch (const std::exception& e) {
+      if (key.empty()) return log_error(message, {{"text", e.what()}});
+      log_error(message, {{key, value}, {"text", e.what()}});
+    } catch (...) {
+      log_error(message, {{"text", "no std::exception"}});
+    }
+  } catch (const std::bad_alloc&) {
+    log_error(message);
+  }
+}
+
 }  // namespace syncline::perf

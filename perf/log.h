@@ -53,6 +53,9 @@ void log_set_level(log_level level) noexcept;
 [[nodiscard]] bool log_enabled(log_level level) noexcept;
 [[nodiscard]] bool parse_log_level(std::string_view text, log_level& out) noexcept;
 
+// An error line about the exception that is being handled, with its words as `text`; for catch blocks.
+void log_caught(std::string_view message, std::string_view key = {}, std::string_view value = {}) noexcept;
+
 void log(log_level level, std::string_view message, std::initializer_list<log_field> fields = {}) noexcept;
 inline void log_debug(std::string_view m, std::initializer_list<log_field> f = {}) noexcept {
   log(log_level::debug, m, f);

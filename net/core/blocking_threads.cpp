@@ -4,14 +4,14 @@
 
 #include <condition_variable>
 #include <deque>
-#include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "net/core/core.h"
-#include "net/core/event.h"
+#include "net/core/remote_event.h"
 #include "perf/log.h"
 #include "perf/metrics.h"
 
@@ -22,24 +22,10 @@ namespace {
 // What the caller and its job share; it outlives the one that goes first.
 struct handed_job {
   handed_job(core& on, std::function<void()> what) : done(on), job(std::move(what)) {}
-  event done;  // touched on the core only
+  remote_event done;
   std::function<void()> job;
-  std::string failure;  // written before the core is told
-  bool failed = false;
+  std::optional<error> failure;  // written before the core is told
 };
-
-void run_handed(const std::shared_ptr<handed_job>& handed) noexcept {
-  try {
-    handed->job();
-  } catch (const std::exception& e) {
-    handed->failed = true;
-    handed->failure = e.what();
-  } catch (...) {
-    handed->failed = true;
-  }
-  // What the job holds is freed here, not on the core.
-  handed->job = nullptr;
-}
 
 }  // namespace
 
@@ -50,6 +36,8 @@ struct blocking_threads::state {
   state& operator=(const state&) = delete;
 
   void work() noexcept;
+  void run_handed(const std::shared_ptr<handed_job>& handed) noexcept;
+  void note_failed() noexcept;  // in a catch block
 
   const std::string name;
   const std::size_t queue_limit_jobs;
@@ -114,14 +102,27 @@ void blocking_threads::state::work() noexcept {
     jobs_total.add();
     try {
       job();
-    } catch (const std::exception& e) {
-      failed_total.add();
-      perf::log_error("a blocking job threw", {{"threads", name}, {"text", e.what()}});
     } catch (...) {
-      failed_total.add();
-      perf::log_error("a blocking job threw", {{"threads", name}});
+      note_failed();
     }
   }
+}
+
+void blocking_threads::state::run_handed(const std::shared_ptr<handed_job>& handed) noexcept {
+  try {
+    handed->job();
+  } catch (...) {
+    note_failed();
+    handed->failure = caught_error("a blocking job threw");
+  }
+  // What the job holds is freed here, not on the core.
+  handed->job = nullptr;
+  handed->done.notify(handed);
+}
+
+void blocking_threads::state::note_failed() noexcept {
+  failed_total.add();
+  perf::log_caught("a blocking job threw", "threads", name);
 }
 
 blocking_threads::blocking_threads(const blocking_threads_options& options)
@@ -145,12 +146,8 @@ bool blocking_threads::try_post(std::function<void()> job) {
 task<result<void>> blocking_threads::run(request_context& context, std::function<void()> job) {
   if (context.cancelled()) co_return error(errc::cancelled, "the request was cancelled");
   if (context.expired()) co_return error(errc::timed_out, "the deadline passed");
-  core& on = context.on();
-  auto handed = std::make_shared<handed_job>(on, std::move(job));
-  const bool posted = try_post([handed, &on] {
-    run_handed(handed);
-    on.post([handed] { handed->done.notify(); });
-  });
+  auto handed = std::make_shared<handed_job>(context.on(), std::move(job));
+  const bool posted = try_post([handed, of = state_.get()] { of->run_handed(handed); });
   if (!posted) {
     error full(errc::overloaded, "the queue of the blocking threads is full", state_->name);
     full.retry_after_ms = 1000;
@@ -158,11 +155,7 @@ task<result<void>> blocking_threads::run(request_context& context, std::function
   }
   result<void> ended = co_await handed->done.wait(context);
   if (ended.has_error()) co_return ended;
-  if (handed->failed) {
-    state_->failed_total.add();
-    perf::log_error("a blocking job threw", {{"threads", state_->name}, {"text", handed->failure}});
-    co_return error(errc::internal, "a blocking job threw", handed->failure);
-  }
+  if (handed->failure) co_return std::move(*handed->failure);
   co_return ended;
 }
 

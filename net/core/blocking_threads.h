@@ -2,7 +2,8 @@
 //
 // Use it for short jobs that block. Not for the database: the store has threads of its own that hold
 // connections. Thread: any for try_post, a core for run(). Bound: `queue_limit_jobs` waiting; then
-// errc::overloaded at once. Failure: a job that throws is logged and counted; run() answers errc::internal.
+// errc::overloaded at once. Failure: a job that throws is logged and counted; run() answers errc::internal,
+// or errc::overloaded when what it threw is std::bad_alloc.
 // Lifetime: it outlives the tasks that call run(), so it is destroyed after the cores are stopped, and before
 // the core objects are. A job that nobody waits for any more (deadline, cancellation) still runs, so it must
 // own what it uses.

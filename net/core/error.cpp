@@ -1,5 +1,7 @@
 #include "net/core/error.h"
 
+#include <new>
+
 namespace syncline::net {
 
 std::string_view to_string(errc code) noexcept {
@@ -38,6 +40,37 @@ std::string_view to_string(errc code) noexcept {
       return "internal";
   }
   return "unknown";
+}
+
+error caught_error(std::string_view what) noexcept {
+  error out(errc::internal, what);
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    out.code = errc::overloaded;
+    out.what = "memory is short";
+    out.retry_after_ms = 1000;
+  } catch (const std::exception& e) {
+    try {
+      out.detail = e.what();
+    } catch (const std::bad_alloc&) {
+      // Then it goes without its words.
+    }
+  } catch (...) {
+    // It has no words.
+  }
+  return out;
+}
+
+error copy_of(const error& e) noexcept {
+  error out(e.code, e.what);
+  out.retry_after_ms = e.retry_after_ms;
+  try {
+    out.detail = e.detail;
+  } catch (const std::bad_alloc&) {
+    // Then it goes without it.
+  }
+  return out;
 }
 
 }  // namespace syncline::net

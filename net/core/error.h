@@ -18,7 +18,8 @@ namespace syncline::net {
 enum class errc : std::uint8_t {
   cancelled,   // the caller is gone or the server is stopping
   timed_out,   // the deadline passed
-  overloaded,  // a bounded queue is full or would miss the deadline; retry_after_ms says when to come back
+  overloaded,  // a bounded queue is full or would miss the deadline, or memory is short; retry_after_ms says
+               // when to come back
   closed,      // the peer or the object is closed
   down,        // a server or file we need does not answer
   invalid,     // what the client sent is wrong
@@ -51,6 +52,12 @@ struct error {
     return out;
   }
 };
+
+// The exception that is being handled, as an error; for catch blocks. std::bad_alloc is errc::overloaded, to
+// be tried again in a second; anything else errc::internal: `what` with the exception's words as its detail.
+[[nodiscard]] error caught_error(std::string_view what) noexcept;
+// A copy; without the detail where memory is short.
+[[nodiscard]] error copy_of(const error& e) noexcept;
 
 // What value() throws when there is none; reaching it is a bug on the request path.
 struct error_exception : std::runtime_error {

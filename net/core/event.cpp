@@ -1,12 +1,13 @@
 #include "net/core/event.h"
 
 #include <cassert>
+#include <cstddef>
 #include <memory>
+#include <new>
 #include <tuple>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -18,6 +19,38 @@ namespace syncline::net {
 namespace {
 
 constexpr boost::asio::use_awaitable_t<boost::asio::io_context::executor_type> kAwait;
+
+// What Asio adds to a handler that it keeps until it runs: the links, the function and our allocator.
+constexpr std::size_t kPostedBytes = 64;
+
+// An allocator of one block of `Bytes`, which it then owns: what a wait that ended posts lies where the wait
+// itself was kept, so that to end it needs no memory.
+template <class T, std::size_t Bytes>
+class kept_memory {
+ public:
+  using value_type = T;
+  template <class U>
+  struct rebind {
+    using other = kept_memory<U, Bytes>;
+  };
+  explicit kept_memory(void* block) noexcept : block_(block) {}
+  template <class U>
+  kept_memory(const kept_memory<U, Bytes>& other) noexcept : block_(other.block()) {}
+
+  [[nodiscard]] T* allocate(std::size_t) noexcept {  // one
+    static_assert(sizeof(T) <= Bytes);
+    return static_cast<T*>(block_);
+  }
+  void deallocate(T*, std::size_t) noexcept { ::operator delete(block_); }
+  [[nodiscard]] void* block() const noexcept { return block_; }
+  template <class U>
+  [[nodiscard]] bool operator==(const kept_memory<U, Bytes>& other) const noexcept {
+    return block_ == other.block();
+  }
+
+ private:
+  void* block_;
+};
 
 }  // namespace
 
@@ -46,21 +79,28 @@ struct event::waiter : core_waiter {
 
 template <class Handler>
 struct event::waiter::holding final : event::waiter {
-  using allocator = typename std::allocator_traits<
-      boost::asio::associated_allocator_t<Handler>>::template rebind_alloc<holding>;
+  // What Asio posts.
+  struct resumption {
+    using allocator_type = kept_memory<void, sizeof(waiter) + sizeof(Handler) + kPostedBytes>;
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(block); }
+    void operator()() { std::move(handler)(how); }
+
+    Handler handler;
+    outcome how;
+    void* block;
+  };
+  static constexpr std::size_t kBytes = sizeof(waiter) + sizeof(Handler) + kPostedBytes;
 
   explicit holding(Handler h) : handler(std::move(h)) {}
 
   static void free(waiter& self, const outcome* how) {
+    static_assert(sizeof(holding) <= kBytes && alignof(holding) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
     auto& mine = static_cast<holding&>(self);
     core& on = *mine.owner->core_;
     Handler handler(std::move(mine.handler));
-    allocator memory(boost::asio::get_associated_allocator(handler));
-    std::allocator_traits<allocator>::destroy(memory, &mine);
-    std::allocator_traits<allocator>::deallocate(memory, &mine, 1);
-    if (how == nullptr) return;
-    boost::asio::post(core_access::ready(on),
-                      [handler = std::move(handler), how = *how]() mutable { std::move(handler)(how); });
+    mine.~holding();
+    if (how == nullptr) return ::operator delete(&mine);
+    boost::asio::post(core_access::ready(on), resumption{std::move(handler), *how, &mine});
   }
 
   Handler handler;
@@ -69,9 +109,7 @@ struct event::waiter::holding final : event::waiter {
 template <class Handler>
 void event::waiter::start(event& owner, request_context& context, steady_time until, Handler handler) {
   using held = holding<Handler>;
-  typename held::allocator memory(boost::asio::get_associated_allocator(handler));
-  held* const made = std::allocator_traits<typename held::allocator>::allocate(memory, 1);
-  std::allocator_traits<typename held::allocator>::construct(memory, made, std::move(handler));
+  auto* const made = new (::operator new(held::kBytes)) held(std::move(handler));
   made->owner = &owner;
   made->context = &context;
   made->release = &held::free;

@@ -31,7 +31,7 @@ error refused(std::string_view what, const std::string& file) {
 }
 
 // OpenSSL would otherwise ask for a password on the terminal.
-int no_password(char*, int, int, void*) {
+int no_client_password(char*, int, int, void*) {
   return 0;
 }
 
@@ -52,7 +52,7 @@ result<std::shared_ptr<const tls_client_context>> tls_client_context::load(const
   SSL_CTX_set_min_proto_version(made, TLS1_2_VERSION);
   SSL_CTX_set_options(made, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_mode(made, SSL_MODE_RELEASE_BUFFERS);
-  SSL_CTX_set_default_passwd_cb(made, &no_password);
+  SSL_CTX_set_default_passwd_cb(made, &no_client_password);
   const bool verify = settings.mode == tls_mode::verify_ca || settings.mode == tls_mode::verify_identity;
   SSL_CTX_set_verify(made, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   if (verify && settings.ca_file.empty()) {

@@ -1,8 +1,4 @@
-// A hit of L1 allocates nothing. Counted below the allocator: Asio and shared pointers may use aligned_alloc,
-// which a counting operator new does not see. Not under sanitizers, which bring their own allocator.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-
-#include <cerrno>
+// A hit of L1 allocates nothing.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,46 +10,12 @@
 #include "cache/l1.h"
 #include "net/core/core.h"
 #include "tests/net/run_task.h"
-
-extern "C" {
-// glibc's own entry points behind the names that are replaced here.
-void* __libc_malloc(std::size_t);
-void* __libc_calloc(std::size_t, std::size_t);
-void* __libc_realloc(void*, std::size_t);
-void* __libc_memalign(std::size_t, std::size_t);
-}
-
-namespace {
-thread_local std::uint64_t allocations = 0;
-}
-
-extern "C" {
-void* malloc(std::size_t bytes) {
-  ++allocations;
-  return __libc_malloc(bytes);
-}
-void* calloc(std::size_t count, std::size_t bytes) {
-  ++allocations;
-  return __libc_calloc(count, bytes);
-}
-void* realloc(void* old, std::size_t bytes) {
-  ++allocations;
-  return __libc_realloc(old, bytes);
-}
-void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
-  ++allocations;
-  return __libc_memalign(alignment, bytes);
-}
-int posix_memalign(void** out, std::size_t alignment, std::size_t bytes) {
-  ++allocations;
-  *out = __libc_memalign(alignment, bytes);
-  return *out == nullptr ? ENOMEM : 0;
-}
-}
+#include "tests/net/watched_memory.h"
 
 namespace syncline::cache {
 namespace {
 
+namespace memory = syncline::testing::memory;
 using net::request_context;
 using net::result;
 using net::task;
@@ -68,6 +30,7 @@ struct one_value_loader : batch_loader {
 };
 
 TEST(L1Allocation, AHitAllocatesNothing) {
+  if (!memory::counts()) GTEST_SKIP() << "a sanitizer has its own allocator";
   net::core on(0, false);
   on.start();
   one_value_loader loader;
@@ -78,18 +41,18 @@ TEST(L1Allocation, AHitAllocatesNothing) {
     std::vector<std::string> keys{key};
     EXPECT_TRUE((co_await cache.get_many(context, std::move(keys), loader)).has_value());
   });
-  const std::uint64_t before_counting = allocations;
+  const std::uint64_t before_counting = memory::of_this_thread();
   static_cast<void>(std::make_unique<std::string>(100, 'x'));
-  ASSERT_GT(allocations, before_counting) << "the counter is not in place";
+  ASSERT_GT(memory::of_this_thread(), before_counting) << "the counter is not in place";
 
-  const std::uint64_t before = allocations;
+  const std::uint64_t before = memory::of_this_thread();
   std::size_t bytes = 0;
   for (int i = 0; i < 1000; ++i) {
     const value_ptr hit = cache.find(key);
     if (hit != nullptr) bytes += hit->body.size();
     if (cache.find("a key that is not there, and as long as the other one") != nullptr) ++bytes;
   }
-  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(memory::of_this_thread(), before);
   EXPECT_EQ(bytes, 2'000'000U);
   on.stop();
   on.join();
@@ -97,5 +60,3 @@ TEST(L1Allocation, AHitAllocatesNothing) {
 
 }  // namespace
 }  // namespace syncline::cache
-
-#endif

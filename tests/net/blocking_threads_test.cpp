@@ -10,6 +10,7 @@
 #include "net/core/core.h"
 #include "perf/metrics.h"
 #include "tests/net/run_task.h"
+#include "tests/net/watched_memory.h"
 
 namespace syncline::net {
 namespace {
@@ -123,6 +124,37 @@ TEST(BlockingThreads, AJobThatThrowsIsAnErrorOfTheCallerAndTheThreadGoesOn) {
     std::function<void()> good = [] {};
     EXPECT_TRUE((co_await threads.run(context, std::move(good))).has_value());
   });
+}
+
+TEST(BlockingThreads, WhicheverAllocationOfTheThreadFailsTheCallerIsTold) {
+  namespace memory = syncline::testing::memory;
+  core on(0, false);
+  on.start();
+  blocking_threads threads({.name = "short", .threads = 1});
+  std::uint64_t nth = 0;
+  for (bool more = true; more;) {
+    SCOPED_TRACE(++nth);
+    memory::fail_nth("short-0", nth);
+    for (const bool throws : {false, true}) {
+      run_task(on, [&threads, &on, throws]() -> task<void> {
+        request_context context(on);
+        std::function<void()> job = [throws] {
+          static_cast<void>(std::make_unique<std::string>(100, 'x'));
+          if (throws) throw std::runtime_error("a reason that does not fit into a small string");
+        };
+        const auto ended = co_await threads.run(context, std::move(job));
+        if (ended.has_error()) {
+          EXPECT_TRUE(ended.error().code == errc::internal || ended.error().code == errc::overloaded);
+        } else {
+          EXPECT_FALSE(throws);
+        }
+      });
+      ASSERT_FALSE(::testing::Test::HasFailure());
+    }
+    more = memory::nth_failed();
+    memory::fail_nth({}, 0);
+  }
+  EXPECT_GT(nth, 3U) << "the test proves nothing";
 }
 
 TEST(BlockingThreads, RunsWhatIsQueuedBeforeItGoes) {

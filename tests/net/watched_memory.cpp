@@ -1,9 +1,13 @@
 #include "tests/net/watched_memory.h"
 
+#include <pthread.h>
+
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 #include "net/core/core.h"
@@ -21,6 +25,9 @@ std::atomic<std::uint64_t> core_allocations{0};
 thread_local std::uint64_t thread_allocations = 0;
 std::atomic<unsigned> failing_every{0};
 std::atomic<std::uint64_t> asked{0}, refused{0};
+std::atomic<std::uint64_t> left_until_nth{0};  // 0: none is to fail
+std::array<char, 16> nth_thread{};             // written while none is
+std::atomic<bool> nth_was_refused{false};
 
 [[maybe_unused]] void note() noexcept {
   ++thread_allocations;
@@ -28,7 +35,22 @@ std::atomic<std::uint64_t> asked{0}, refused{0};
     ++core_allocations;
 }
 
+bool is_nth() noexcept {
+  std::uint64_t left = left_until_nth.load(std::memory_order_acquire);
+  if (left == 0) return false;
+  std::array<char, 16> name{};
+  if (pthread_getname_np(pthread_self(), name.data(), name.size()) != 0 ||
+      std::strncmp(name.data(), nth_thread.data(), std::strlen(nth_thread.data())) != 0)
+    return false;
+  while (left != 0 && !left_until_nth.compare_exchange_weak(left, left - 1)) {
+  }
+  if (left != 1) return false;
+  nth_was_refused.store(true);
+  return true;
+}
+
 bool fails_now() noexcept {
+  if (is_nth()) return true;
   const unsigned every = failing_every.load(std::memory_order_relaxed);
   if (every == 0 || syncline::net::core::current() == nullptr) return false;
   if (asked.fetch_add(1, std::memory_order_relaxed) % every != 0) return false;
@@ -58,6 +80,16 @@ void fail_on_cores(unsigned every) noexcept {
 std::uint64_t failed() noexcept {
   return refused;
 }
+void fail_nth(std::string_view thread, std::uint64_t n) noexcept {
+  left_until_nth.store(0);
+  nth_was_refused.store(false);
+  nth_thread.fill(0);
+  thread.copy(nth_thread.data(), nth_thread.size() - 1);
+  left_until_nth.store(n, std::memory_order_release);
+}
+bool nth_failed() noexcept {
+  return nth_was_refused.load();
+}
 
 }  // namespace syncline::testing::memory
 
@@ -82,7 +114,7 @@ void* realloc(void* old, std::size_t n) {
 }
 void* aligned_alloc(std::size_t alignment, std::size_t n) {
   note();
-  return __libc_memalign(alignment, n);
+  return is_nth() ? nullptr : __libc_memalign(alignment, n);
 }
 int posix_memalign(void** out, std::size_t alignment, std::size_t n) {
   note();

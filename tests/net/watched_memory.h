@@ -2,10 +2,12 @@
 //
 // One file for all, since a process has one malloc and one operator new. Counting sees malloc and its kin
 // (Asio takes its memory from aligned_alloc, which a counting operator new would not see) and is off under
-// sanitizers, which interpose too; failing is operator new's alone and works there as well. Thread: any.
+// sanitizers, which interpose too; failing is operator new's and works there as well, but for aligned_alloc.
+// Thread: any.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace syncline::testing::memory {
 
@@ -20,5 +22,11 @@ void count_cores(bool on) noexcept;
 // Every n-th operator new on a core fails; 0: none.
 void fail_on_cores(unsigned every) noexcept;
 [[nodiscard]] std::uint64_t failed() noexcept;
+
+// From now on the n-th operator new or aligned_alloc (coroutine frames, what Asio posts) of the threads whose
+// name begins so fails, once; n counts from 1. 0: none. The name has at most 15 characters.
+void fail_nth(std::string_view thread, std::uint64_t n) noexcept;
+// Whether there have been so many.
+[[nodiscard]] bool nth_failed() noexcept;
 
 }  // namespace syncline::testing::memory
