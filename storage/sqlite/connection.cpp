@@ -215,9 +215,8 @@ net::result<statement*> connection::cached(const std::string& sql) {
   auto made = prepare(sql);
   if (!made) return made.error();
   if (statements_.size() >= statements_max_) statements_.clear();
-  auto& kept = statements_[sql];
-  kept = std::make_unique<statement>(std::move(*made));
-  return kept.get();
+  auto kept = std::make_unique<statement>(std::move(*made));
+  return statements_.emplace(sql, std::move(kept)).first->second.get();
 }
 
 void connection::drop_cached() noexcept {

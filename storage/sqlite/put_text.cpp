@@ -13,7 +13,7 @@ bool put_text::fits(const table_plan& plan, write_kind kind, std::span<const cel
 
 void put_text::fit(const table_plan& plan, write_kind kind, std::span<const cell> row, bool or_fail) {
   if (fits(plan, kind, row, or_fail)) return;
-  plan_ = &plan;
+  plan_ = nullptr;  // the texts fit nothing until all of them are made
   kind_ = kind;
   or_fail_ = or_fail;
   mask_.resize(row.size());
@@ -44,6 +44,7 @@ void put_text::fit(const table_plan& plan, write_kind kind, std::span<const cell
   insert = names.empty() ? into + " DEFAULT VALUES"
                          : fmt::format("{}({}) VALUES({}) ON CONFLICT({}) DO NOTHING", into, names, values,
                                        plan.key_columns());
+  plan_ = &plan;
 }
 
 }  // namespace syncline::storage::sqlite

@@ -1,10 +1,10 @@
 #include "storage/sqlite/reader_threads.h"
 
 #include <algorithm>
-#include <exception>
 
 #include <fmt/format.h>
 
+#include "perf/log.h"
 #include "storage/sqlite/clocks.h"
 
 namespace syncline::storage::sqlite {
@@ -103,8 +103,14 @@ void reader_threads::run(unsigned number, connection db) {
   schema_plans plans(*shared_.all);
   read_job job;
   while (take(job)) {
-    run_job(job, db, plans);
-    complete({&job.call, 1});
+    try {
+      run_job(job, db, plans);
+    } catch (...) {
+      perf::log_caught("a read threw");
+      job.call->fail(net::caught_error("a read threw"));
+      db = connection();  // it may be in the middle of something
+    }
+    complete(job.call);
     job = {};
   }
 }
@@ -128,12 +134,7 @@ void reader_threads::run_job(read_job& job, connection& db, schema_plans& plans)
     db = std::move(*opened);
   }
   shared_.metrics.read_wait.record_us(us_since(job.call->queued_at));
-  try {
-    if (job.run(db, plans)) db = connection();
-  } catch (const std::exception& e) {
-    job.call->fail(net::error(net::errc::internal, "a read threw", e.what()));
-    db = connection();
-  }
+  if (job.run(db, plans)) db = connection();
   const std::uint64_t us = us_since(started);
   shared_.metrics.reads.add();
   shared_.metrics.read_time.record_us(us);

@@ -3,7 +3,7 @@
 // A job is short: one read transaction, bounded by its limits. Thread: push() on any thread. Bound:
 // `limit_jobs` waiting jobs over all classes. Failure: errc::overloaded when full or when the estimated wait
 // would miss the deadline, errc::closed after stop(). A job whose caller stopped waiting is dropped. A
-// connection that broke is opened again before the next job.
+// job that throws fails alone. A connection that broke is opened again before the next job.
 //
 // Invariants
 //  1. Interactive jobs go first, but one job in kFairTurn is the oldest of the least urgent class, so none

@@ -1,7 +1,7 @@
 // What a caller on a core and a storage thread share: the event the caller waits for, and the answer.
 //
 // Use it for one call of the store. Thread: the caller touches `done` and, after it was notified, the answer;
-// the storage thread writes the answer once, before it posts to the core. Bound: the queues that hold calls.
+// the storage thread writes the answer once, before complete(). Bound: the queues that hold calls.
 // Failure: a caller that stops waiting (deadline, cancellation) says so in `abandoned` and leaves the rest to
 // the storage thread.
 #pragma once
@@ -10,12 +10,9 @@
 #include <chrono>
 #include <memory>
 #include <optional>
-#include <span>
 #include <utility>
-#include <vector>
 
-#include "net/core/core.h"
-#include "net/core/event.h"
+#include "net/core/remote_event.h"
 #include "net/core/request_context.h"
 #include "net/core/task.h"
 
@@ -24,21 +21,19 @@ namespace syncline::storage::sqlite {
 struct call_base {
   explicit call_base(net::request_context& context)
       : done(context.on()),
-        on(&context.on()),
         deadline(context.deadline()),
         work(context.work()),
         queued_at(std::chrono::steady_clock::now()) {}
   call_base(const call_base&) = delete;
   call_base& operator=(const call_base&) = delete;
   virtual ~call_base() = default;
-  virtual void fail(net::error why) = 0;
+  virtual void fail(net::error why) noexcept = 0;
   // Nobody would take the answer any more.
   [[nodiscard]] bool dead(net::steady_time now) const noexcept {
     return abandoned.load(std::memory_order_relaxed) || now >= deadline;
   }
 
-  net::event done;
-  net::core* const on;
+  net::remote_event done;
   const net::steady_time deadline;
   const net::work_class work;
   const net::steady_time queued_at;
@@ -48,12 +43,14 @@ struct call_base {
 template <class T>
 struct store_call : call_base {
   using call_base::call_base;
-  void fail(net::error why) override { answer.emplace(std::move(why)); }
+  void fail(net::error why) noexcept override { answer.emplace(std::move(why)); }
   std::optional<net::result<T>> answer;
 };
 
-// Wakes the callers: one message for each core that is among them.
-void complete(std::span<const std::shared_ptr<call_base>> finished);
+// Wakes the caller, who finds the answer; needs no memory.
+inline void complete(const std::shared_ptr<call_base>& call) noexcept {
+  call->done.notify(call);
+}
 
 // A coroutine that ends with the answer of `made`, which is queued already.
 template <class T>

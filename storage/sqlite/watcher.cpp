@@ -9,6 +9,7 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "perf/log.h"
 #include "storage/sqlite/clocks.h"
@@ -26,6 +27,7 @@ constexpr std::chrono::seconds kFileCheck{1};
 constexpr std::chrono::seconds kSchemaCheck{10};
 constexpr std::chrono::seconds kWalCheck{10};
 constexpr std::chrono::seconds kSearchCheck{10};
+constexpr int kAfterThrowMs = 10;
 constexpr int kLookEachMs = 1;
 constexpr int kLookEachMsOwn = 4;                   // while our own writer commits
 constexpr std::chrono::milliseconds kAfterOne{10};  // how long to look on after a commit was found
@@ -171,14 +173,21 @@ void watcher::look_closely(connection& db) {
 
 void watcher::run(connection db) {
   name_this_thread("sqlite-watch");
-  check_search(db);
+  bool threw = false;
   while (!stopping()) {
-    if (wait(static_cast<int>(std::max(shared_.options.poll_interval_ms, 1U)))) {
-      look_closely(db);
-    } else {
-      (void)look(db);
+    try {
+      look_after(db);
+      if (wait(static_cast<int>(std::max(shared_.options.poll_interval_ms, 1U)))) {
+        look_closely(db);
+      } else {
+        (void)look(db);
+      }
+      threw = false;
+    } catch (...) {
+      // What it was about is looked at again; in the end memory comes back.
+      if (!std::exchange(threw, true)) perf::log_caught("the database's watcher threw");
+      static_cast<void>(wait(kAfterThrowMs));
     }
-    look_after(db);
   }
 }
 

@@ -6,7 +6,7 @@
 // kLookMs. Without events it is polled each poll_interval_ms. Thread: its own, with its own connection; what
 // writes is done as a chore of the writer. Bound: one notice at a time, kPurgeRows a chore, kNumberTurn and
 // one range of kNumberRangeRows of a table that was swapped. Failure: it logs, sets the store's health, and
-// tries again; without inotify it polls.
+// tries again, also after an exception; without inotify it polls.
 #pragma once
 
 #include <chrono>

@@ -63,8 +63,9 @@ net::result<void> write_queue::push(std::shared_ptr<write_call> call) {
   {
     const std::lock_guard lock(mutex_);
     if (auto admitted = admit(*call, to, call->weight_rows); !admitted) return admitted;
-    lane_rows_[static_cast<std::size_t>(to)] += call->weight_rows;
+    const std::uint32_t rows = call->weight_rows;
     lanes_[static_cast<std::size_t>(to)].push_back({std::move(call), nullptr});
+    lane_rows_[static_cast<std::size_t>(to)] += rows;
   }
   wake_.notify_one();
   return {};
@@ -74,8 +75,8 @@ net::result<void> write_queue::push(std::shared_ptr<begin_call> call) {
   {
     const std::lock_guard lock(mutex_);
     if (auto admitted = admit(*call, lane::bulk, 1); !admitted) return admitted;
-    lane_rows_[static_cast<std::size_t>(lane::bulk)] += 1;
     lanes_[static_cast<std::size_t>(lane::bulk)].push_back({nullptr, std::move(call)});
+    lane_rows_[static_cast<std::size_t>(lane::bulk)] += 1;
   }
   wake_.notify_one();
   return {};
@@ -159,11 +160,11 @@ write_queue::work write_queue::wait(bool more) {
   return work::end;
 }
 
-void write_queue::took(lane from, const waiting& item) {
+void write_queue::took(lane from, const waiting& item) noexcept {
   lane_rows_[static_cast<std::size_t>(from)] -= item.write ? item.write->weight_rows : 1;
 }
 
-std::shared_ptr<write_call> write_queue::take(lane from, std::vector<std::shared_ptr<call_base>>& dropped) {
+std::shared_ptr<write_call> write_queue::take(lane from) {
   const std::lock_guard lock(mutex_);
   auto& queue = lanes_[static_cast<std::size_t>(from)];
   const auto now = std::chrono::steady_clock::now();
@@ -174,7 +175,7 @@ std::shared_ptr<write_call> write_queue::take(lane from, std::vector<std::shared
     if (!item.write->dead(now)) return item.write;
     // Its caller may still wait: its own timer is a tick coarser.
     item.write->fail(net::error(net::errc::timed_out, "the deadline passed"));
-    dropped.push_back(std::move(item.write));
+    complete(item.write);
   }
   return nullptr;
 }
@@ -197,25 +198,20 @@ write_chore write_queue::take_chore() {
   return out;
 }
 
-std::vector<std::shared_ptr<call_base>> write_queue::take_older(net::steady_time when) {
+std::shared_ptr<call_base> write_queue::take_older(net::steady_time when) noexcept {
   const std::lock_guard lock(mutex_);
-  std::vector<std::shared_ptr<call_base>> out;
   for (std::size_t i = 0; i < kLanes; ++i) {
     auto& queue = lanes_[i];
-    while (!queue.empty()) {
-      const waiting& first = queue.front();
-      if ((first.write ? first.write->queued_at : first.begin->queued_at) > when) break;
-      waiting item = std::move(queue.front());
-      queue.pop_front();
-      took(static_cast<lane>(i), item);
-      if (item.write) {
-        out.push_back(std::move(item.write));
-      } else {
-        out.push_back(std::move(item.begin));
-      }
-    }
+    if (queue.empty()) continue;
+    const waiting& first = queue.front();
+    if ((first.write ? first.write->queued_at : first.begin->queued_at) > when) continue;
+    waiting item = std::move(queue.front());
+    queue.pop_front();
+    took(static_cast<lane>(i), item);
+    if (item.write) return std::move(item.write);
+    return std::move(item.begin);
   }
-  return out;
+  return nullptr;
 }
 
 void write_queue::learn(std::uint64_t rows, std::uint64_t us) {
@@ -230,12 +226,16 @@ void write_queue::open_transaction(std::uint64_t id) {
   open_transaction_ = id;
 }
 
-std::vector<transaction_step> write_queue::close_transaction() {
+void write_queue::close_transaction() noexcept {
   const std::lock_guard lock(mutex_);
   open_transaction_ = 0;
-  std::vector<transaction_step> out(std::make_move_iterator(steps_.begin()),
-                                    std::make_move_iterator(steps_.end()));
-  steps_.clear();
+}
+
+std::optional<transaction_step> write_queue::take_step() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (steps_.empty()) return std::nullopt;
+  transaction_step out = std::move(steps_.front());
+  steps_.pop_front();
   return out;
 }
 

@@ -15,7 +15,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <vector>
 
 #include "storage/sqlite/connection.h"
 #include "storage/sqlite/store_call.h"
@@ -65,19 +64,20 @@ class write_queue {
   enum class work : std::uint8_t { group, transaction, chore, end };
   // Waits for something to do; `more` is true when the writer has work of its own.
   [[nodiscard]] work wait(bool more);
-  // The next batch of a lane; dead ones are put into `dropped`. None when the lane is empty or its first is a
+  // The next batch of a lane; dead ones are told so. None when the lane is empty or its first is a
   // transaction.
-  [[nodiscard]] std::shared_ptr<write_call> take(lane from, std::vector<std::shared_ptr<call_base>>& dropped);
+  [[nodiscard]] std::shared_ptr<write_call> take(lane from);
   [[nodiscard]] std::shared_ptr<begin_call> take_begin();
   [[nodiscard]] write_chore take_chore();
-  // Everything queued before `when` (all lanes).
-  [[nodiscard]] std::vector<std::shared_ptr<call_base>> take_older(net::steady_time when);
+  // One of those queued before `when` (all lanes), or none.
+  [[nodiscard]] std::shared_ptr<call_base> take_older(net::steady_time when) noexcept;
   // Teaches the estimate: what a group of `rows` cost.
   void learn(std::uint64_t rows, std::uint64_t us);
 
-  // The open transaction, 0 for none; closing gives back what still waits.
+  // The open transaction; once it is closed take_step() gives what still waited for it.
   void open_transaction(std::uint64_t id);
-  [[nodiscard]] std::vector<transaction_step> close_transaction();
+  void close_transaction() noexcept;
+  [[nodiscard]] std::optional<transaction_step> take_step() noexcept;
   // The next call of the open transaction; nothing when it was idle for so long or the store stops.
   [[nodiscard]] std::optional<transaction_step> wait_step(std::chrono::milliseconds idle);
 
@@ -89,7 +89,7 @@ class write_queue {
   [[nodiscard]] static lane lane_of(net::work_class work) noexcept;
   [[nodiscard]] net::result<void> admit(const call_base& call, lane to, std::uint32_t rows) const;
   [[nodiscard]] double wait_us(lane to) const;
-  void took(lane from, const waiting& item);
+  void took(lane from, const waiting& item) noexcept;
 
   const std::uint64_t limit_rows_;
   mutable std::mutex mutex_;

@@ -20,6 +20,7 @@ constexpr std::chrono::milliseconds kAbandonedLook{100};
 constexpr std::size_t kInteractive = static_cast<std::size_t>(write_queue::lane::interactive);
 constexpr int kSliceStretch = 8;
 constexpr std::chrono::seconds kWordsAgain{10};
+constexpr std::chrono::milliseconds kMemoryPause{10};
 
 // The connection itself may be at fault; a new one may work.
 bool breaks_connection(net::errc code) {
@@ -64,31 +65,42 @@ void writer::stop() {
 void writer::run() {
   name_this_thread("sqlite-write");
   for (;;) {
-    switch (queue_.wait(!retry_.empty())) {
-      case write_queue::work::group:
-        run_group();
-        break;
-      case write_queue::work::transaction:
-        run_transaction();
-        break;
-      case write_queue::work::chore:
-        run_chore();
-        break;
-      case write_queue::work::end:
-        if (db_ && !shared_.health.file_gone())
-          sqlite3_wal_checkpoint_v2(db_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-        rows_.reset();
-        db_ = connection();
-        return;
+    const write_queue::work next = queue_.wait(!retry_.empty());
+    if (next == write_queue::work::end) break;
+    try {
+      if (next == write_queue::work::group) run_group();
+      if (next == write_queue::work::transaction) run_transaction();
+      if (next == write_queue::work::chore) run_chore();
+    } catch (...) {
+      recover(next);
     }
-    complete(finished_);
-    finished_.clear();
   }
+  if (db_ && !shared_.health.file_gone())
+    sqlite3_wal_checkpoint_v2(db_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  rows_.reset();
+  db_ = connection();
+}
+
+void writer::recover(write_queue::work during) noexcept {
+  perf::log_caught("the database's writer threw");
+  const net::error why = net::caught_error("the database's writer threw");
+  shared_.metrics.failed_groups.add();
+  if (db_) roll_back();
+  // Nothing was begun: without an answer they would make the next group, which may end the same way.
+  if (during == write_queue::work::group && !current_ && group_.empty()) fail_older(clock::now(), why);
+  if (current_) fail(std::exchange(current_, nullptr), why);
+  fail_group(why);
+  close_transaction(why);
+}
+
+void writer::fail(const std::shared_ptr<call_base>& call, const net::error& why) noexcept {
+  call->fail(net::copy_of(why));
+  complete(call);
 }
 
 bool writer::ready() {
   if (shared_.health.file_gone()) return false;
-  if (db_ && !broken_) return true;
+  if (db_ && rows_ && !broken_) return true;
   rows_.reset();
   db_ = connection();
   auto opened = open_connection(shared_.options);
@@ -178,22 +190,34 @@ net::result<std::int64_t> writer::commit() {
   }
   shared_.metrics.commits.add();
   shared_.commits.fetch_add(1, std::memory_order_relaxed);
-  if (restarted_) {
-    restarted_ = false;
-    shared_.check_schema.store(true);
-    shared_.front.restart(at->seq);
-    shared_.health.well(store_health::part::writes);
-    return at->seq;
-  }
-  auto told = shared_.front.advance(db_);
-  if (!told) {
-    // It is durable all the same, so it is acknowledged; listeners forget everything rather than miss
-    // something.
-    perf::log_error("the feed could not be read after a commit", {{"why", told.error().text()}});
-    shared_.front.tell_everything(at->seq);
-  }
-  shared_.health.well(store_health::part::writes);
+  tell(at->seq);
   return at->seq;
+}
+
+// The commit is durable, so it is acknowledged whatever happens here; and nobody may be acknowledged while
+// the listener still answers with what was before.
+void writer::tell(std::int64_t seq) noexcept {
+  const bool restarted = std::exchange(restarted_, false);
+  if (restarted) shared_.check_schema.store(true);
+  bool everything = false;  // rather than miss something
+  for (;;) {
+    try {
+      if (restarted) {
+        shared_.front.restart(seq);
+      } else if (everything) {
+        shared_.front.tell_everything(seq);
+      } else if (auto told = shared_.front.advance(db_); !told) {
+        everything = true;
+        perf::log_error("the feed could not be read after a commit", {{"why", told.error().text()}});
+        continue;
+      }
+      return shared_.health.well(store_health::part::writes);
+    } catch (...) {
+      perf::log_caught("the feed could not be told after a commit");
+      if (everything) std::this_thread::sleep_for(kMemoryPause);
+      everything = true;
+    }
+  }
 }
 
 void writer::note_failure(const net::error& why) {
@@ -202,15 +226,9 @@ void writer::note_failure(const net::error& why) {
   shared_.health.trouble(store_health::part::writes, why.text());
 }
 
-void writer::fail_older(net::steady_time started, const net::error& why) {
-  for (auto& call : queue_.take_older(started)) {
-    call->fail(why);
-    finished_.push_back(std::move(call));
-  }
-  for (auto& call : retry_) {
-    call->fail(why);
-    finished_.push_back(std::move(call));
-  }
+void writer::fail_older(net::steady_time started, const net::error& why) noexcept {
+  while (const auto call = queue_.take_older(started)) fail(call, why);
+  for (const auto& call : retry_) fail(call, why);
   retry_.clear();
 }
 
@@ -230,7 +248,7 @@ bool writer::take_next(net::steady_time started, std::shared_ptr<write_call>& ou
       lane_passed_[i] = true;
       continue;
     }
-    out = queue_.take(static_cast<write_queue::lane>(i), finished_);
+    out = queue_.take(static_cast<write_queue::lane>(i));
     if (!out) continue;
     lane_ran_[i] = true;
     return true;
@@ -274,12 +292,23 @@ void writer::run_group() {
   finish_group(*position, began);
 }
 
-bool writer::run_in_group(const std::shared_ptr<write_call>& call) {
-  row_writer::ending made = rows_->run(call->batch, false, call->rows_alone);
+row_writer::ending writer::run_batch(const write_call& call, bool several) {
   shared_.metrics.batches.add();
+  try {
+    return rows_->run(call.batch, several, call.rows_alone);
+  } catch (...) {
+    perf::log_caught("a write threw");
+    return {net::caught_error("a write threw"), row_writer::aftermath::undo_all};
+  }
+}
+
+bool writer::run_in_group(const std::shared_ptr<write_call>& call) {
+  current_ = call;
+  row_writer::ending made = run_batch(*call, false);
+  group_.push_back(call);
+  current_ = nullptr;
   if (made.what == row_writer::aftermath::again_alone) {
     call->rows_alone = true;
-    group_.push_back(call);
     retry_group();
     return false;
   }
@@ -288,7 +317,6 @@ bool writer::run_in_group(const std::shared_ptr<write_call>& call) {
   const bool lost = sqlite3_get_autocommit(db_.get()) != 0;
   if (failed && code != net::errc::conflict && code != net::errc::invalid &&
       (lost || breaks_connection(code) || code == net::errc::locked)) {
-    group_.push_back(call);
     roll_back();
     note_failure(made.outcome.error());
     fail_group(made.outcome.error());
@@ -303,11 +331,13 @@ bool writer::run_in_group(const std::shared_ptr<write_call>& call) {
       (*call->answer)->position = shared_.front.watermark();
       count(**call->answer, call->batch);
     }
-    finished_.push_back(call);
+    current_ = call;
+    group_.pop_back();
     retry_group();
+    current_ = nullptr;
+    complete(call);
     return false;
   }
-  group_.push_back(call);
   group_rows_ += call->weight_rows;
   return true;
 }
@@ -320,28 +350,25 @@ void writer::retry_group() {
   group_.clear();
 }
 
-void writer::fail_group(const net::error& why) {
-  for (auto& call : group_) {
-    call->fail(why);
-    finished_.push_back(std::move(call));
-  }
+void writer::fail_group(const net::error& why) noexcept {
+  for (const auto& call : group_) fail(call, why);
   group_.clear();
 }
 
-void writer::finish_group(std::int64_t position, net::steady_time started) {
+void writer::finish_group(std::int64_t position, net::steady_time started) noexcept {
   for (auto& call : group_) {
     if (call->answer->has_value()) {
       (*call->answer)->position = position;
       count(**call->answer, call->batch);
     }
     shared_.metrics.write_time.record_us(us_since(call->queued_at));
-    finished_.push_back(std::move(call));
+    complete(call);
   }
   group_.clear();
   queue_.learn(group_rows_, us_since(started));
 }
 
-void writer::count(const write_outcome& outcome, const write_batch& batch) {
+void writer::count(const write_outcome& outcome, const write_batch& batch) noexcept {
   std::uint64_t written = 0;
   std::uint64_t rejected = 0;
   for (const row_result& row : outcome.rows) {
@@ -371,45 +398,36 @@ void writer::run_chore() {
 }
 
 void writer::run_transaction() {
-  auto call = queue_.take_begin();
+  const auto call = queue_.take_begin();
   if (!call) return;
-  finished_.push_back(call);
+  current_ = call;
+  const auto refuse = [&](const net::error& why) {
+    current_ = nullptr;
+    fail(call, why);
+  };
   const auto started = clock::now();
-  if (call->dead(started)) {
-    call->fail(net::error(net::errc::timed_out, "the deadline passed"));
-    return;
-  }
-  if (queue_.stopping()) {
-    call->fail(net::error(net::errc::closed, "the store is stopping"));
-    return;
-  }
-  if (!ready()) {
-    call->fail(net::error(net::errc::down, "the database cannot be opened", shared_.health.text()));
-    return;
-  }
+  if (call->dead(started)) return refuse(net::error(net::errc::timed_out, "the deadline passed"));
+  if (queue_.stopping()) return refuse(net::error(net::errc::closed, "the store is stopping"));
+  if (!ready())
+    return refuse(net::error(net::errc::down, "the database cannot be opened", shared_.health.text()));
   if (auto begun = begin(started); !begun) {
     note_failure(begun.error());
-    call->fail(begun.error());
-    return;
+    return refuse(begun.error());
   }
   if (call->dead(clock::now())) {  // it waited for a lock, and nobody for it
     roll_back();
     restarted_ = false;
-    call->fail(net::error(net::errc::timed_out, "the deadline passed"));
-    return;
+    return refuse(net::error(net::errc::timed_out, "the deadline passed"));
   }
   const std::uint64_t id = next_transaction_++;
   queue_.open_transaction(id);
   call->answer.emplace(id);
-  complete(finished_);
-  finished_.clear();
+  current_ = nullptr;
+  complete(call);
   const std::chrono::milliseconds idle(shared_.options.transaction_idle_ms);
   std::optional<transaction_step> step = first_step(*call, idle);
-  for (; step; step = queue_.wait_step(idle)) {
+  for (; step; step = queue_.wait_step(idle))
     if (!run_step(*step)) return;
-    complete(finished_);
-    finished_.clear();
-  }
   close_transaction(
       net::error(net::errc::closed, "the transaction was idle for too long and is rolled back"));
 }
@@ -425,49 +443,45 @@ std::optional<transaction_step> writer::first_step(const begin_call& from, std::
 }
 
 // Rolls back if anything is open, and tells whoever still waits.
-void writer::close_transaction(const net::error& why) {
-  roll_back();
+void writer::close_transaction(const net::error& why) noexcept {
+  if (db_) roll_back();
   restarted_ = false;
-  for (const transaction_step& each : queue_.close_transaction()) {
-    std::shared_ptr<call_base> call;
-    if (each.write) {
-      call = each.write;
+  queue_.close_transaction();
+  while (const auto left = queue_.take_step()) {
+    if (left->write) {
+      fail(left->write, why);
     } else {
-      call = each.end;
+      fail(left->end, why);
     }
-    call->fail(why);
-    finished_.push_back(std::move(call));
   }
-}
-
-void writer::answer_end(const std::shared_ptr<end_call>& end, net::result<std::int64_t> made) {
-  end->answer.emplace(std::move(made));
-  finished_.push_back(end);
 }
 
 // False when the transaction has ended.
 bool writer::run_step(const transaction_step& step) {
   const net::error ended(net::errc::closed, "the transaction has ended");
   if (step.end) {
+    current_ = step.end;
     net::result<std::int64_t> made = shared_.front.watermark();
     if (step.end->commit) {
       made = commit();
       if (!made && made.error().code != net::errc::conflict) note_failure(made.error());
     }
-    answer_end(step.end, std::move(made));
+    step.end->answer.emplace(std::move(made));
+    current_ = nullptr;
     close_transaction(ended);
+    complete(step.end);
     return false;
   }
   const auto& call = step.write;
-  finished_.push_back(call);
+  current_ = call;
   // Its caller no longer knows whether it happened, so the transaction as a whole does not.
   if (call->dead(clock::now())) {
-    call->fail(net::error(net::errc::timed_out, "the deadline passed"));
+    current_ = nullptr;
+    fail(call, net::error(net::errc::timed_out, "the deadline passed"));
     close_transaction(ended);
     return false;
   }
-  row_writer::ending made = rows_->run(call->batch, true, false);
-  shared_.metrics.batches.add();
+  row_writer::ending made = run_batch(*call, true);
   const bool over = sqlite3_get_autocommit(db_.get()) != 0 || made.what != row_writer::aftermath::kept ||
                     (!made.outcome && breaks_connection(made.outcome.error().code));
   if (made.outcome) {
@@ -477,7 +491,9 @@ bool writer::run_step(const transaction_step& step) {
     note_failure(made.outcome.error());
   }
   call->answer.emplace(std::move(made.outcome));
+  current_ = nullptr;
   if (over) close_transaction(ended);
+  complete(call);
   return !over;
 }
 

@@ -7,6 +7,8 @@
 // is durable and the listener was told of it. Thread: start() and stop() by the store, the rest of it is its
 // own. Bound: the queue. Failure: a group that cannot begin within busy_timeout_ms, or cannot commit, fails
 // all of its batches and nothing is acknowledged; a connection that broke is opened again for the next group.
+// A batch that throws fails alone. Any other exception, std::bad_alloc above all, fails what was being done;
+// the thread goes on.
 //
 // Invariants
 //  1. A batch is in one group at a time, and answered exactly once.
@@ -41,6 +43,8 @@ class writer {
 
  private:
   void run();
+  // Fails what was being done when an exception came; in a catch block.
+  void recover(write_queue::work during) noexcept;
   void run_group();
   void run_transaction();
   [[nodiscard]] std::optional<transaction_step> first_step(const begin_call& from,
@@ -49,6 +53,8 @@ class writer {
   [[nodiscard]] bool ready();
   [[nodiscard]] net::result<void> begin(net::steady_time started);
   [[nodiscard]] net::result<std::int64_t> commit();
+  // Tells the listener of the commit at `seq`, and does not return before it has heard.
+  void tell(std::int64_t seq) noexcept;
   [[nodiscard]] net::result<void> index_words();
   void roll_back() noexcept;
   [[nodiscard]] bool take_next(net::steady_time started, std::shared_ptr<write_call>& out);
@@ -56,14 +62,15 @@ class writer {
   [[nodiscard]] bool run_in_group(const std::shared_ptr<write_call>& call);
   // Rolls back and lets the group's batches run again.
   void retry_group();
-  void fail_group(const net::error& why);
-  void finish_group(std::int64_t position, net::steady_time started);
-  void fail_older(net::steady_time started, const net::error& why);
+  void fail_group(const net::error& why) noexcept;
+  void finish_group(std::int64_t position, net::steady_time started) noexcept;
+  void fail_older(net::steady_time started, const net::error& why) noexcept;
+  [[nodiscard]] row_writer::ending run_batch(const write_call& call, bool several);
+  static void fail(const std::shared_ptr<call_base>& call, const net::error& why) noexcept;
   void note_failure(const net::error& why);
-  void count(const write_outcome& outcome, const write_batch& batch);
-  void close_transaction(const net::error& why);
+  void count(const write_outcome& outcome, const write_batch& batch) noexcept;
+  void close_transaction(const net::error& why) noexcept;
   [[nodiscard]] bool run_step(const transaction_step& step);
-  void answer_end(const std::shared_ptr<end_call>& end, net::result<std::int64_t> made);
 
   store_shared& shared_;
   write_queue queue_;
@@ -80,7 +87,7 @@ class writer {
   std::array<bool, write_queue::kLanes> lane_waited_{};  // the same of the group before
   std::vector<std::shared_ptr<write_call>> group_;
   std::vector<std::shared_ptr<write_call>> retry_;  // of a group that one batch ended
-  std::vector<std::shared_ptr<call_base>> finished_;
+  std::shared_ptr<call_base> current_;              // being worked on, and in none of these
   std::thread thread_;
 };
 
