@@ -161,6 +161,7 @@ void watcher::look_closely(connection& db) {
   while (!stopping()) {
     if (look(db)) until = clock::now() + kAfterOne;
     if (clock::now() >= std::min(until, latest)) return;
+    if (chores_->more_to_number.exchange(false)) number_rows();  // commits that follow each other stop it not
     // At most one look a millisecond, and fewer while it is our own commits that make the events: then each
     // of them also tells of what others wrote before it.
     const std::uint64_t commits = shared_.commits.load(std::memory_order_relaxed);

@@ -144,10 +144,11 @@ write_queue::work write_queue::wait(bool more) {
     return std::any_of(lanes_.begin(), lanes_.end(), [](const auto& each) { return !each.empty(); });
   };
   wake_.wait(lock, [&] { return stopping_ || more || !chores_.empty() || any(); });
-  if (!chores_.empty() && after_group_) {
-    after_group_ = false;
+  if (!chores_.empty() && after_group_ && !after_chore_) {
+    after_chore_ = true;
     return work::chore;
   }
+  after_chore_ = false;
   const bool begin_waits = !bulk.empty() && bulk.front().begin;
   const bool group = more || !lanes_[0].empty() || !lanes_[1].empty() || (!bulk.empty() && !begin_waits);
   if (begin_waits && (after_group_ || !group)) {

@@ -100,7 +100,8 @@ class write_queue {
   std::deque<transaction_step> steps_;
   std::uint64_t open_transaction_ = 0;
   bool stopping_ = false;
-  bool after_group_ = false;  // a transaction that waits goes before the next group
+  bool after_group_ = false;  // a chore and a transaction that wait go before the next group
+  bool after_chore_ = false;  // which was that chore: another one waits for the next group
   double us_per_row_ = 20;    // moving averages; first guesses
   double us_per_group_ = 2000;
 };

@@ -108,4 +108,36 @@ TEST_F(sqlite_store_lanes, ABatchOfAnUploadIsRefusedWhenTheOneBeforeIsMissing) {
   EXPECT_EQ(fates(put(2, 3)), "c");
 }
 
+// Chores that ask to be run again, as the numbering of a swapped table, and groups never end.
+TEST_F(sqlite_store_lanes, ATransactionGetsItsTurnAmongGroupsAndChores) {
+  net::testing::run_on(cores_.at(0), [&] {
+    net::request_context context(cores_.at(0));
+    write_queue queue(1000);
+    ASSERT_TRUE(queue.push(std::make_shared<begin_call>(context)));
+    std::string turns;
+    std::vector<std::shared_ptr<call_base>> dropped;
+    while (turns.size() < 12) {
+      if (queue.rows() < 3) {
+        ASSERT_TRUE(queue.push(std::make_shared<write_call>(context, write_batch())));
+      }
+      ASSERT_TRUE(queue.push_chore([](connection&) {}));
+      switch (queue.wait(false)) {
+        case write_queue::work::group:
+          turns += 'g';
+          (void)queue.take(write_queue::lane::interactive, dropped);
+          break;
+        case write_queue::work::chore:
+          turns += 'c';
+          break;
+        default:
+          turns += 't';
+          ASSERT_TRUE(queue.push(queue.take_begin()));
+      }
+      while (queue.take_chore()) {
+      }
+    }
+    EXPECT_EQ(turns, "gctgctgctgct");
+  });
+}
+
 }  // namespace syncline::storage::sqlite::testing
