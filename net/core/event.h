@@ -2,10 +2,10 @@
 // queue.
 //
 // Use it below every wait that is not a socket. One waiter at a time. notify() is remembered: the next wait
-// returns at once. Thread: the core it was made for; other threads go through core::post. Failure:
-// errc::timed_out at the deadline of the context or at `until`, errc::cancelled when the context is
-// cancelled. In both cases the event may be waited for again. Who waits for an event that is destroyed gets
-// errc::cancelled.
+// returns at once; to end a wait needs no memory. Thread: the core it was made for; others use
+// remote_event.h. Failure: errc::timed_out at the deadline of the context or at `until`, errc::cancelled when
+// the context is cancelled. In both cases the event may be waited for again. Who waits for an event that is
+// destroyed gets errc::cancelled.
 //
 // Invariants
 //  1. A waiter is resumed exactly once, from the core's loop, never inside notify().

@@ -1,6 +1,5 @@
 #include "storage/mysql/periodic_work.h"
 
-#include <future>
 #include <utility>
 
 #include "net/core/core.h"
@@ -44,7 +43,7 @@ net::task<net::result<void>> purge_expired(net::request_context& context, sql_co
 
 }  // namespace
 
-struct periodic_work::state : std::enable_shared_from_this<periodic_work::state> {
+struct periodic_work::state {
   state(net::core& core, std::string called, std::chrono::milliseconds pause, connection_maker maker,
         work done)
       : on(core),
@@ -67,8 +66,6 @@ struct periodic_work::state : std::enable_shared_from_this<periodic_work::state>
   net::event wake;
   std::string trouble;
   bool stopping = false;
-  bool running = false;
-  std::promise<void> ended;
 };
 
 net::task<net::result<void>> periodic_work::state::run_once() {
@@ -81,10 +78,14 @@ net::task<net::result<void>> periodic_work::state::run_once() {
 }
 
 net::task<void> periodic_work::state::run_until_stopped() {
-  const auto self = shared_from_this();
   while (!stopping) {
-    auto running_once = run_once();
-    const net::result<void> done = co_await std::move(running_once);
+    net::result<void> done;
+    try {
+      auto running_once = run_once();
+      done = co_await std::move(running_once);
+    } catch (...) {
+      done = net::caught_error("upkeep threw");
+    }
     if (stopping) break;
     std::string text = done ? std::string() : done.error().text();
     if (!text.empty() && text != trouble) perf::log_warn("upkeep failed", {{"what", name}, {"why", text}});
@@ -92,30 +93,29 @@ net::task<void> periodic_work::state::run_until_stopped() {
     context.set_deadline(net::steady_time::max());
     static_cast<void>(co_await wake.wait(context, std::chrono::steady_clock::now() + every));
   }
-  ended.set_value();
 }
 
 periodic_work::periodic_work(net::core& on, std::string name, std::chrono::milliseconds every,
                              connection_maker connect, work what)
-    : state_(std::make_shared<state>(on, std::move(name), every, std::move(connect), std::move(what))) {}
+    : state_(std::make_shared<state>(on, name, every, std::move(connect), std::move(what))),
+      task_(
+          on, std::move(name), [kept = state_] { return kept->run_until_stopped(); },
+          [kept = state_] {
+            kept->stopping = true;
+            kept->context.cancel();
+            kept->wake.notify();
+          }) {}
 
 periodic_work::~periodic_work() {
   stop();
 }
 
 void periodic_work::start() {
-  if (std::exchange(state_->running, true)) return;
-  net::spawn(state_->on, state_->run_until_stopped());
+  task_.start();
 }
 
 void periodic_work::stop() {
-  if (!std::exchange(state_->running, false)) return;
-  state_->on.post([kept = state_] {
-    kept->stopping = true;
-    kept->context.cancel();
-    kept->wake.notify();
-  });
-  state_->ended.get_future().wait();
+  task_.stop();
 }
 
 periodic_work::work purge_work(const mysql_options& options, const catalog& all) {

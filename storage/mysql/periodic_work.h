@@ -2,7 +2,8 @@
 // is open only meanwhile.
 //
 // Thread: made, started and stopped on threads that are no core; the work runs on the core given. Bound: one
-// run at a time. Failure: the work's error is logged when its text changes; the next run tries again.
+// run at a time. Failure: the work's error, or what it throws, is logged when its text changes;
+// the next run tries again.
 #pragma once
 
 #include <chrono>
@@ -10,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "storage/mysql/lasting_task.h"
 #include "storage/mysql/sequencer.h"
 
 namespace syncline::storage::mysql {
@@ -29,6 +31,7 @@ class periodic_work {
  private:
   struct state;
   std::shared_ptr<state> state_;
+  lasting_task task_;
 };
 
 // Takes expired tombstones out of the feed and forgets old Idempotency-Keys, in small transactions.

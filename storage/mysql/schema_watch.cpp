@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <future>
 #include <mutex>
 
 #include <fmt/format.h>
@@ -122,7 +121,7 @@ net::task<net::result<schema_findings>> check_schema(net::request_context& conte
   co_return out;
 }
 
-struct schema_watch::state : std::enable_shared_from_this<schema_watch::state> {
+struct schema_watch::state {
   state(net::core& core, const mysql_options& options, const catalog& resources, connection_maker maker)
       : on(core),
         every(options.schema_check_s),
@@ -142,11 +141,9 @@ struct schema_watch::state : std::enable_shared_from_this<schema_watch::state> {
   net::request_context context;
   net::event wake;
   bool stopping = false;
-  bool running = false;
   std::atomic<std::uint64_t> checks{0};
   mutable std::mutex mutex;
   std::string trouble;
-  std::promise<void> ended;
 };
 
 net::task<net::result<schema_findings>> schema_watch::state::check() {
@@ -172,39 +169,42 @@ void schema_watch::state::report(const net::result<schema_findings>& found) {
 }
 
 net::task<void> schema_watch::state::run_until_stopped() {
-  const auto self = shared_from_this();
   while (!stopping) {
-    auto checking = check();
-    const net::result<schema_findings> found = co_await std::move(checking);
+    net::result<schema_findings> found = schema_findings();
+    try {
+      auto checking = check();
+      found = co_await std::move(checking);
+    } catch (...) {
+      found = net::caught_error("the check of the schema threw");
+    }
     if (stopping) break;
     report(found);
     checks.fetch_add(1, std::memory_order_relaxed);
     static_cast<void>(co_await wake.wait(context, std::chrono::steady_clock::now() + every));
   }
-  ended.set_value();
 }
 
 schema_watch::schema_watch(net::core& on, const mysql_options& options, const catalog& all,
                            connection_maker connect)
-    : state_(std::make_shared<state>(on, options, all, std::move(connect))) {}
+    : state_(std::make_shared<state>(on, options, all, std::move(connect))),
+      task_(
+          on, "schema watch", [kept = state_] { return kept->run_until_stopped(); },
+          [kept = state_] {
+            kept->stopping = true;
+            kept->context.cancel();
+            kept->wake.notify();
+          }) {}
 
 schema_watch::~schema_watch() {
   stop();
 }
 
 void schema_watch::start() {
-  if (std::exchange(state_->running, true)) return;
-  net::spawn(state_->on, state_->run_until_stopped());
+  task_.start();
 }
 
 void schema_watch::stop() {
-  if (!std::exchange(state_->running, false)) return;
-  state_->on.post([kept = state_] {
-    kept->stopping = true;
-    kept->context.cancel();
-    kept->wake.notify();
-  });
-  state_->ended.get_future().wait();
+  task_.stop();
 }
 
 std::string schema_watch::trouble() const {

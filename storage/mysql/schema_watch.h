@@ -8,14 +8,15 @@
 // undo each other's triggers.
 //
 // Thread: start() and stop() like the sequencer's, the checks on the core it was made on, with a connection
-// of its own that is open only while it looks. Bound: one check at a time. Failure: trouble(); the next check
-// tries again.
+// of its own that is open only while it looks. Bound: one check at a time. Failure: trouble(), also for what
+// a check throws; the next check tries again.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "storage/mysql/lasting_task.h"
 #include "storage/mysql/sequencer.h"
 
 namespace syncline::net {
@@ -48,6 +49,7 @@ class schema_watch {
  private:
   struct state;
   std::shared_ptr<state> state_;
+  lasting_task task_;
 };
 
 }  // namespace syncline::storage::mysql

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <future>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
@@ -13,6 +12,7 @@
 
 #include "net/core/core.h"
 #include "net/core/event.h"
+#include "net/core/remote_event.h"
 #include "perf/log.h"
 #include "perf/metrics.h"
 #include "storage/mysql/feed_round.h"
@@ -31,18 +31,16 @@ constexpr int kFailuresHidden = 1;
 
 // One caller of settle(): he waits for `done` on his core, the answer is written before it is notified.
 struct settle_call {
-  explicit settle_call(net::core& on) : done(on), from(&on) {}
-  net::event done;
-  net::core* from;
+  explicit settle_call(net::core& on) : done(on) {}
+  net::remote_event done;
   std::optional<net::result<std::int64_t>> answer;
   std::optional<std::uint64_t> upto;  // pending ids that must have been read
 };
 using settle_ptr = std::shared_ptr<settle_call>;
 
-void complete(settle_ptr call, net::result<std::int64_t> with) {
+void complete(const settle_ptr& call, net::result<std::int64_t> with) noexcept {
   call->answer.emplace(std::move(with));
-  net::core* const to = call->from;
-  to->post([call = std::move(call)] { call->done.notify(); });
+  call->done.notify(call);
 }
 
 struct feed_metrics {
@@ -68,7 +66,7 @@ std::int64_t now_us() {
 
 }  // namespace
 
-struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
+struct sequencer::state {
   state(net::core& core, const mysql_options& with, const catalog& resources, connection_maker maker)
       : on(core), options(with), all(resources), connect(std::move(maker)), context(core), wake(core) {
     options.feed_round_rows = std::clamp(options.feed_round_rows, 1U, kRoundRowsMax);
@@ -138,15 +136,18 @@ struct sequencer::state : std::enable_shared_from_this<sequencer::state> {
   std::mutex telling;  // held while the listener is called, so that set_listener() waits for that
   feed_listener* listener = nullptr;
   std::atomic<bool> running{false};
-  std::promise<void> ended;
 };
 
 void sequencer::state::join(settle_ptr call) {
   if (stopping || !running) {
-    complete(std::move(call), net::error(net::errc::down, "the store is stopping"));
+    complete(call, net::error(net::errc::down, "the store is stopping"));
     return;
   }
-  waiting.push_back(std::move(call));
+  try {
+    waiting.push_back(call);
+  } catch (...) {
+    complete(call, net::caught_error("the feed cannot be waited for"));
+  }
   wake.notify();
 }
 
@@ -311,7 +312,7 @@ void sequencer::state::answer_waiting(const round_result& of) {
   std::erase_if(waiting, [&](settle_ptr& call) {
     // Those who came while the round was under way have no number yet: the next one is theirs.
     if (!call->upto || (!drained && of.last_id < *call->upto)) return false;
-    complete(std::move(call), told);
+    complete(call, told);
     return true;
   });
 }
@@ -370,13 +371,14 @@ void sequencer::state::failed(const net::error& error) {
   // A lock that was not to be had leaves the connection as it was: the round has rolled back.
   if (error.code != net::errc::locked) db.reset();
   if (failures <= kFailuresHidden) return;
-  if (well.exchange(false)) perf::log_error("the feed does not move", {{"why", error.text()}});
+  const std::string text = error.text();
+  if (well.exchange(false)) perf::log_error("the feed does not move", {{"why", text}});
   {
     const std::lock_guard lock(mutex);
-    why = error.text();
+    why = text;
   }
-  for (settle_ptr& call : std::exchange(waiting, {}))
-    complete(std::move(call), net::error(net::errc::down, "the feed does not move", error.text()));
+  const net::error still(net::errc::down, "the feed does not move", text);
+  for (const settle_ptr& call : std::exchange(waiting, {})) complete(call, net::copy_of(still));
 }
 
 void sequencer::state::recovered() {
@@ -387,15 +389,14 @@ void sequencer::state::recovered() {
 }
 
 net::task<void> sequencer::state::run_until_stopped() {
-  const auto self = shared_from_this();
   while (!stopping) {
     net::result<bool> more(false);
     try {
       auto stepping = step();
       more = co_await std::move(stepping);
-    } catch (const std::exception& e) {
+    } catch (...) {
       // Out of memory, most likely; the feed must not stand still for ever because of it.
-      more = net::error(net::errc::internal, "a round of the feed broke off", e.what());
+      more = net::caught_error("a round of the feed broke off");
     }
     if (stopping) break;
     net::steady_time until = steady::now();
@@ -417,14 +418,20 @@ net::task<void> sequencer::state::run_until_stopped() {
 
 void sequencer::state::end() {
   db.reset();
-  for (settle_ptr& call : std::exchange(waiting, {}))
-    complete(std::move(call), net::error(net::errc::down, "the store is stopping"));
-  ended.set_value();
+  for (const settle_ptr& call : std::exchange(waiting, {}))
+    complete(call, net::error(net::errc::down, "the store is stopping"));
 }
 
 sequencer::sequencer(net::core& on, const mysql_options& options, const catalog& all,
                      connection_maker connect)
-    : state_(std::make_shared<state>(on, options, all, std::move(connect))) {}
+    : state_(std::make_shared<state>(on, options, all, std::move(connect))),
+      task_(
+          on, "feed", [kept = state_] { return kept->run_until_stopped(); },
+          [kept = state_] {
+            kept->stopping = true;
+            kept->context.cancel();
+            kept->wake.notify();
+          }) {}
 
 sequencer::~sequencer() {
   stop();
@@ -455,19 +462,14 @@ void sequencer::start() {
       "syncline_mysql_feed_behind_seconds", "How long ago this node last saw the feed with nothing pending.",
       {},
       [&s] { return static_cast<double>(now_us() - s.drained_us.load(std::memory_order_relaxed)) / 1e6; });
-  net::spawn(s.on, s.run_until_stopped());
+  task_.start();
 }
 
 void sequencer::stop() {
   state& s = *state_;
   if (!s.running || s.lag_gauge == 0) return;
   perf::metrics::remove_gauge_callback(std::exchange(s.lag_gauge, 0));
-  s.on.post([kept = state_] {
-    kept->stopping = true;
-    kept->context.cancel();
-    kept->wake.notify();
-  });
-  s.ended.get_future().wait();
+  task_.stop();
 }
 
 net::task<net::result<std::int64_t>> sequencer::settle(net::request_context& context) {

@@ -24,6 +24,7 @@
 
 #include "net/core/task.h"
 #include "storage/feed.h"
+#include "storage/mysql/lasting_task.h"
 #include "storage/mysql/mysql_options.h"
 #include "storage/mysql/schema.h"
 
@@ -73,6 +74,7 @@ class sequencer {
  private:
   struct state;
   std::shared_ptr<state> state_;  // shared with messages that are under way to its core
+  lasting_task task_;
 };
 
 // Records that a new line of history begins at the clock's position: at a start of this process, at a change
