@@ -44,12 +44,12 @@ net::result<std::vector<std::string>> read_ids(const storage::resource& of, std:
   }
   std::vector<std::string> keys;
   std::unordered_set<std::string> seen;
-  storage::text_arena arena;
   for (std::size_t i = 0; i < parts.size(); i += columns) {
     std::string key(parts[i]);
     for (std::size_t c = 1; c < columns; ++c) key.append(",").append(parts[i + c]);
-    if (auto split = storage::split_key(of, key, arena); !split) return split.error();
-    if (seen.insert(key).second) keys.push_back(std::move(key));
+    auto canonical = storage::canonical_key(of, key);
+    if (!canonical) return canonical.error();
+    if (seen.insert(*canonical).second) keys.push_back(std::move(*canonical));
   }
   return keys;
 }

@@ -112,10 +112,10 @@ net::result<void> read_place(const query& asked, const storage::resource& of, st
        {std::pair("after", page_from::after), std::pair("before", page_from::before)}) {
     const std::string* key = asked.find(name);
     if (key == nullptr) continue;
-    storage::text_arena arena;
-    if (auto split = storage::split_key(of, *key, arena); !split) return split.error();
+    auto canonical = storage::canonical_key(of, *key);
+    if (!canonical) return canonical.error();
     out.from = from;
-    out.key = *key;
+    out.key = std::move(*canonical);
   }
   return {};
 }
@@ -138,9 +138,9 @@ net::result<void> read_scope(const query& asked, const storage::resource& of, st
   const storage::scope_rule* rule = of.find_scope(scope->name);
   if (rule == nullptr)
     return error(errc::invalid, "this resource does not declare the asked scope", scope->name);
-  storage::text_arena arena;
-  if (auto fits = storage::scope_cell(of, *rule, scope->value, arena); !fits) return fits.error();
-  out.scope = scope->text();
+  auto value = storage::canonical_scope_value(of, *rule, scope->value);
+  if (!value) return value.error();
+  out.scope = storage::scope_text{scope->name, std::move(*value)}.text();
   return {};
 }
 

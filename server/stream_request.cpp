@@ -47,12 +47,14 @@ net::result<void> add_scope_parts(const services& with, const storage::scope_tex
     if (rule == nullptr || !of.synced) continue;
     known = true;
     if (!named.empty() && std::find(named.begin(), named.end(), &of) == named.end()) continue;
-    storage::text_arena arena;
-    const auto value = storage::scope_cell(of, *rule, scope.value, arena);
+    // In the feed's spelling, which may be another one in each table: else the rows would be found, and no
+    // change of them.
+    auto value = storage::canonical_scope_value(of, *rule, scope.value);
     if (!value)
-      return error(errc::invalid, "parameter `scope` has a value that does not fit its column", scope.text());
+      return error(errc::invalid, "parameter `scope` has a value that does not fit its column",
+                   scope.text() + "; " + value.error().detail);
     if (!has_room(with, parts)) return too_many_parts();
-    parts.push_back({&of, scope.text()});
+    parts.push_back({&of, storage::scope_text{scope.name, std::move(*value)}.text()});
   }
   if (!known) return error(errc::invalid, "no resource declares this scope", scope.name);
   return {};

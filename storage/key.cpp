@@ -77,9 +77,19 @@ std::string where(const resource& of, std::size_t column_index) {
   return of.name + "." + of.columns[column_index].name;
 }
 
+std::string expected(const resource& of, std::size_t column_index) {
+  const column& c = of.columns[column_index];
+  std::string out = where(of, column_index) + " is " + std::string(to_string(c.type));
+  if (c.spelling.of != value_spelling::form::verbatim) out += ", written as " + canonical_example(c.spelling);
+  return out;
+}
+
 net::error wrong_value(const resource& of, std::size_t column_index) {
-  return {net::errc::invalid, "the value does not fit the key column",
-          where(of, column_index) + " is " + std::string(to_string(of.columns[column_index].type))};
+  return {net::errc::invalid, "the value does not fit the key column", expected(of, column_index)};
+}
+
+net::error wrong_scope(const resource& of, const scope_rule& rule) {
+  return {net::errc::invalid, "the scope's value does not fit its column", expected(of, rule.column)};
 }
 
 // One canonical part to a cell; false when the text is not canonical for the type.
@@ -146,8 +156,10 @@ net::error too_long(const resource& of) {
 }
 
 // What a client wrote for one key column, decoded, to its canonical text.
-bool append_client_part(column_type type, const std::string& text, std::string& out) {
+bool append_client_part(const column& c, const std::string& text, std::string& out) {
   if (!valid_utf8(text) || text.find('\0') != std::string::npos) return false;
+  const column_type type = c.type;
+  if (c.spelling.of != value_spelling::form::verbatim) return append_canonical(c.spelling, text, out);
   switch (type) {
     case column_type::int64:
     case column_type::boolean: {
@@ -164,6 +176,24 @@ bool append_client_part(column_type type, const std::string& text, std::string& 
     default:
       return append_key_part(type, cell::of_text(text), out);
   }
+}
+
+// The same for text that is escaped as in canonical keys.
+bool append_escaped_part(const column& c, std::string_view part, std::string& out) {
+  // None of these values has a character that is escaped.
+  if (c.spelling.of != value_spelling::form::verbatim) return append_canonical(c.spelling, part, out);
+  text_arena arena;
+  cell ignored;
+  if (!part_to_cell(c.type, part, arena, ignored)) return false;
+  out.append(part);
+  return true;
+}
+
+// A value of a row, which may be spelled in another way than the database keeps it.
+bool append_row_part(const column& c, const cell& value, std::string& out) {
+  if (c.spelling.of == value_spelling::form::verbatim) return append_key_part(c.type, value, out);
+  std::string given;
+  return append_key_part(c.type, value, given) && append_canonical(c.spelling, given, out);
 }
 
 }  // namespace
@@ -202,9 +232,25 @@ net::result<std::string> key_of_row(const resource& of, std::span<const cell> ro
   for (std::size_t i = 0; i < of.key.size(); ++i) {
     const std::size_t index = of.key[i];
     if (i > 0) out.push_back(',');
-    if (index >= row.size() || !append_key_part(of.columns[index].type, row[index], out))
+    if (index >= row.size() || !append_row_part(of.columns[index], row[index], out))
       return wrong_value(of, index);
   }
+  if (out.size() > kKeyBytesMax) return too_long(of);
+  return out;
+}
+
+net::result<std::string> canonical_key(const resource& of, std::string_view text) {
+  if (text.size() > kKeyBytesMax) return too_long(of);
+  std::string out;
+  std::size_t wrong = of.key.size();
+  const bool counted = split_parts(text, of.key.size(), [&](std::size_t i, std::string_view part) {
+    if (i > 0) out.push_back(',');
+    if (append_escaped_part(of.columns[of.key[i]], part, out)) return true;
+    wrong = i;
+    return false;
+  });
+  if (!counted) return wrong_count(of);
+  if (wrong != of.key.size()) return wrong_value(of, of.key[wrong]);
   if (out.size() > kKeyBytesMax) return too_long(of);
   return out;
 }
@@ -232,8 +278,7 @@ net::result<std::string> key_from_path(const resource& of, std::string_view segm
   const bool counted = split_parts(segment, of.key.size(), [&](std::size_t i, std::string_view encoded) {
     part.clear();
     if (i > 0) out.push_back(',');
-    if (percent_decode(encoded, part) && append_client_part(of.columns[of.key[i]].type, part, out))
-      return true;
+    if (percent_decode(encoded, part) && append_client_part(of.columns[of.key[i]], part, out)) return true;
     wrong = i;
     return false;
   });
@@ -297,6 +342,13 @@ net::result<scope_text> parse_scope(std::string_view text) {
   return scope_text{std::string(name), std::string(value)};
 }
 
+net::result<std::string> canonical_scope_value(const resource& of, const scope_rule& rule,
+                                               std::string_view value) {
+  std::string out;
+  if (value.size() <= kKeyBytesMax && append_escaped_part(of.columns[rule.column], value, out)) return out;
+  return wrong_scope(of, rule);
+}
+
 net::result<cell> scope_cell(const resource& of, const scope_rule& rule, std::string_view canonical_value,
                              text_arena& arena) {
   cell out;
@@ -304,8 +356,7 @@ net::result<cell> scope_cell(const resource& of, const scope_rule& rule, std::st
       part_to_cell(of.columns[rule.column].type, canonical_value, arena, out)) {
     return out;
   }
-  return net::error(net::errc::invalid, "the scope's value does not fit its column",
-                    where(of, rule.column) + " is " + std::string(to_string(of.columns[rule.column].type)));
+  return wrong_scope(of, rule);
 }
 
 }  // namespace syncline::storage

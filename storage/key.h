@@ -3,9 +3,11 @@
 //
 // A key of one column is its value; several columns are joined by ','. In text values '%' is written %25 and
 // ',' %2C (always, also in keys of one column), so the joined form has one meaning. Integers are decimal
-// without sign '+' or leading zeros; bytes columns are upper-case hex. A scope is `name:value` with the same
-// spelling of the value. The triggers build exactly these texts in SQL (schema_sql.h). Thread: pure
-// functions. Bounds: a key text is at most `kKeyBytesMax`. Failure: errc::invalid that names the column.
+// without sign '+' or leading zeros; bytes columns are upper-case hex; a value that the database compares by
+// value has the one text of value_spelling.h. A scope is `name:value` with the same spelling of the value.
+// The triggers build exactly these texts in SQL (schema_sql.h). Thread: pure functions. Bounds: a key text is
+// at most `kKeyBytesMax`. Failure: errc::invalid that names the column and, where texts differ for one value,
+// shows the expected one.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +26,12 @@ inline constexpr std::size_t kKeyBytesMax = 1024;
 
 // Appends the canonical text of one value of `type`; false for kinds that cannot be keys (NULL, real).
 [[nodiscard]] bool append_key_part(column_type type, const cell& value, std::string& out);
-// The canonical key of a row given as one cell per column of the resource.
+// The canonical key of a row given as one cell per column of the resource. errc::invalid too for a value that
+// the key's column cannot keep exactly.
 [[nodiscard]] net::result<std::string> key_of_row(const resource& of, std::span<const cell> row);
-// Checks a canonical key text and splits it into one cell per key column; text cells live in `arena`.
+// The key that a client wrote as it is joined here (`ids`, `after`), in its canonical spelling.
+[[nodiscard]] net::result<std::string> canonical_key(const resource& of, std::string_view text);
+// Splits a canonical key text into one cell per key column; text cells live in `arena`.
 [[nodiscard]] net::result<std::vector<cell>> split_key(const resource& of, std::string_view canonical,
                                                        text_arena& arena);
 // From a URL path segment as sent: commas separate columns, each is percent-decoded (RFC 3986), then checked
@@ -38,14 +43,17 @@ inline constexpr std::size_t kKeyBytesMax = 1024;
 // unescaped text for a key of one column and the canonical text for several.
 void append_key_json(const resource& of, std::string_view canonical, std::string& out);
 
-// `user:42` in the canonical spelling, which is also how it is written in a query after percent-decoding: the
-// scope's name and the value with '%' as %25 and ',' as %2C. errc::invalid for any other spelling.
+// `user:42` as it is written in a query after percent-decoding: the scope's name and the value with '%' as
+// %25 and ',' as %2C. errc::invalid for any other spelling.
 struct scope_text {
   std::string name;
-  std::string value;  // canonical
+  std::string value;
   [[nodiscard]] std::string text() const { return name + ":" + value; }
 };
 [[nodiscard]] net::result<scope_text> parse_scope(std::string_view text);
+// The value as the feed has it for this resource; errc::invalid when its column has no such value.
+[[nodiscard]] net::result<std::string> canonical_scope_value(const resource& of, const scope_rule& rule,
+                                                             std::string_view value);
 // The cell to compare the scope column with; errc::invalid when the value does not fit the column's type.
 [[nodiscard]] net::result<cell> scope_cell(const resource& of, const scope_rule& rule,
                                            std::string_view canonical_value, text_arena& arena);

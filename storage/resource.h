@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "storage/value_spelling.h"
+
 namespace syncline::storage {
 
 enum class column_type : std::uint8_t {
@@ -38,6 +40,7 @@ struct column {
   // Read from the database when the store opens, not declared:
   bool nullable = true;
   bool has_default = false;
+  value_spelling spelling;  // of keys and scopes in it
 };
 
 // A row belongs to the scope `name:value-of-column`, and to none of that name where the column is NULL.

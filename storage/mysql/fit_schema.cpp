@@ -68,6 +68,16 @@ bool fits(storage::column_type type, const table_column& c) {
   return false;
 }
 
+value_spelling spelling_of(const table_column& c) {
+  using form = value_spelling::form;
+  if (c.data_type == "datetime" || c.data_type == "timestamp")
+    return {form::datetime, static_cast<std::uint8_t>(c.fraction)};
+  if (c.data_type == "decimal") return {form::decimal, static_cast<std::uint8_t>(c.scale)};
+  if (c.data_type == "date") return {form::date, 0};
+  if (c.data_type == "year") return {form::year, 0};
+  return {};
+}
+
 // Why a column that fits cannot be a key or scope all the same; empty: it can.
 std::string unfit_for_place(storage::column_type type, const table_column& c, bool key) {
   const std::string& t = c.data_type;
@@ -94,6 +104,7 @@ void fit_columns(resource& of, const table_shape& t, differences& out) {
               there->declared_type);
       continue;
     }
+    c.spelling = spelling_of(*there);
     const bool scope =
         std::any_of(of.scopes.begin(), of.scopes.end(), [&](const scope_rule& s) { return s.column == i; });
     if (t.kind != table_shape::object::table || (!of.is_key(i) && !scope)) continue;

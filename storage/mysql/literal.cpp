@@ -84,8 +84,11 @@ void append_literal(const cell& value, std::string& out) {
 std::vector<std::string> session_setup(std::uint32_t lock_wait_timeout_s) {
   return {"SET NAMES utf8mb4",
           // NO_AUTO_VALUE_ON_ZERO: a key of 0 is a key, and not a wish for the next number.
+          // ALLOW_INVALID_DATES: every date that a table may hold can be asked for; without it MySQL refuses
+          // 2024-02-31, or takes it for 0000-00-00.
           "SET SESSION time_zone='+00:00', "
-          "sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', "
+          "sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO,"
+          "ALLOW_INVALID_DATES', "
           "transaction_isolation='READ-COMMITTED', autocommit=1, foreign_key_checks=1, unique_checks=1, "
           "innodb_lock_wait_timeout=" +
               std::to_string(lock_wait_timeout_s)};

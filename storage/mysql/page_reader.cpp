@@ -22,6 +22,18 @@ constexpr std::size_t kLookUpBytesMax = 8U * 1024 * 1024;
 // More changes without a number are not looked at one by one.
 constexpr std::size_t kPendingMax = 5000;
 
+// Whether the part shows the row of these cells. Bytewise, with the texts that the triggers make; `scratch`
+// keeps its memory.
+bool shows(const stream_part& part, std::span<const cell> row, std::string& scratch) {
+  if (part.scope.empty()) return true;
+  const std::size_t colon = part.scope.find(':');
+  const scope_rule* rule = part.of->find_scope(std::string_view(part.scope).substr(0, colon));
+  if (rule == nullptr) return false;
+  scratch.assign(rule->name).push_back(':');
+  return append_key_part(part.of->columns[rule->column].type, row[rule->column], scratch) &&
+         scratch == part.scope;
+}
+
 // Rows of one resource by key, kept aside until their turn in the order of entries.
 class looked_up final : public row_sink {
  public:
@@ -52,21 +64,11 @@ class looked_up final : public row_sink {
 
  private:
   // Whether any part of the stream shows the row: a row that left one scope may still be the client's by
-  // another. Bytewise, with the texts that the triggers make.
+  // another.
   [[nodiscard]] bool in_stream() {
-    const resource& of = plan_.of();
-    for (const stream_part& part : what_.parts) {
-      if (part.of != &of) continue;
-      if (part.scope.empty()) return true;
-      const std::size_t colon = part.scope.find(':');
-      const scope_rule* rule = of.find_scope(std::string_view(part.scope).substr(0, colon));
-      if (rule == nullptr) continue;
-      scope_.assign(rule->name).push_back(':');
-      if (append_key_part(of.columns[rule->column].type, maker_.cells()[rule->column], scope_) &&
-          scope_ == part.scope)
-        return true;
-    }
-    return false;
+    return std::any_of(what_.parts.begin(), what_.parts.end(), [this](const stream_part& part) {
+      return part.of == &plan_.of() && shows(part, maker_.cells(), scope_);
+    });
   }
 
   const table_plan& plan_;
@@ -128,7 +130,8 @@ class page_reading {
 // Rows of a scan, straight into the page.
 class scanned final : public row_sink {
  public:
-  scanned(page_reading& page, const table_plan& plan) : page_(page), plan_(plan), maker_(plan.whole_row()) {}
+  scanned(page_reading& page, const table_plan& plan, const stream_part& part)
+      : page_(page), plan_(plan), part_(part), maker_(plan.whole_row()) {}
   net::result<bool> row(const std::vector<column>& columns, const row_fields& fields) override {
     ++rows;
     if (!page_.has_room()) {
@@ -143,6 +146,11 @@ class scanned final : public row_sink {
       if (maker_.append_key(columns, fields, key)) note_place(std::move(key));
       return true;
     }
+    // Found by value, followed by text: they differ when the column's digits were changed under us.
+    if (!shows(part_, maker_.cells(), scope_))
+      return net::error(net::errc::schema_mismatch,
+                        "a scope's column has other digits than when the server started; restart it",
+                        plan_.of().name + " " + part_.scope);
     change made;
     made.of = &plan_.of();
     made.put = true;
@@ -172,7 +180,9 @@ class scanned final : public row_sink {
   }
   page_reading& page_;
   const table_plan& plan_;
+  const stream_part& part_;
   row_maker maker_;
+  std::string scope_;
 };
 
 net::result<void> page_reading::check_parts() {
@@ -332,7 +342,7 @@ net::task<net::result<bool>> page_reading::scan_part() {
     asked.text += " LIMIT ?";
     const std::size_t wanted = rows_that_fit() + 1;
     asked.with.push_back(argument::of_unsigned(wanted));
-    scanned into(*this, plan);
+    scanned into(*this, plan, part);
     auto reading = db_.read(context_, asked.text, asked.with, into);
     net::result<statement_notes> ended = co_await std::move(reading);
     if (!ended) co_return ended.error();

@@ -15,8 +15,8 @@ namespace {
 // `value` is how the column is written where the text is needed.
 std::string value_text(storage::column_type type, const table_column* c, const std::string& value) {
   const auto plain = [&] {
-    // ZEROFILL would write leading zeros and BIT its bytes; as numbers they do not.
-    const bool as_number = c != nullptr && (c->zerofill() || c->data_type == "bit");
+    // ZEROFILL and the YEAR 0 would have leading zeros and BIT its bytes; as numbers they have not.
+    const bool as_number = c != nullptr && (c->zerofill() || c->data_type == "bit" || c->data_type == "year");
     return fmt::format("CAST({}{} AS CHAR)", value, as_number ? "+0" : "");
   };
   switch (type) {

@@ -9,6 +9,7 @@
 #include "storage/mysql/row_fault.h"
 #include "storage/row_json.h"
 #include "storage/row_reader.h"
+#include "storage/scalar_text.h"
 
 namespace syncline::storage::mysql {
 
@@ -22,6 +23,15 @@ row_result done(fate what) {
   row_result out;
   out.what = what;
   return out;
+}
+
+// A key from a path has not gone through row_reader.h, which refuses dates that no calendar has.
+bool in_calendar(storage::column_type type, const cell& value) {
+  std::string ignored;
+  if (type == storage::column_type::date) return check_date(value.text) == text_fault::none;
+  if (type == storage::column_type::timestamp)
+    return append_timestamp(value.text, ignored) == text_fault::none;
+  return true;
 }
 
 // A new value for a column; without one, its default.
@@ -198,12 +208,16 @@ net::task<row_answer> single_write::replace() {
   std::vector<cell> whole(row_.begin(), row_.end());
   for (std::size_t i = 0; i < of.key.size(); ++i) {
     cell& given = whole[of.key[i]];
-    if (given.present() && !same_value((*key)[i], given))
+    if (given.present() && !same_for_client(of.columns[of.key[i]].type, (*key)[i], given))
       co_return rejected(error(errc::invalid, "the key in the row is not the one that was asked for",
                                of.columns[of.key[i]].name));
     given = (*key)[i];
   }
   if (there_ == nullptr) {
+    // A stored one is found by such a key; none is made.
+    for (const std::size_t k : of.key)
+      if (!in_calendar(of.columns[k].type, whole[k]))
+        co_return rejected(error(errc::invalid, "there is no such date or time", of.columns[k].name));
     auto inserting = insert(whole);
     co_return co_await std::move(inserting);
   }

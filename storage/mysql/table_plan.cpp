@@ -25,10 +25,17 @@ bool compared_as_text(storage::column_type type) noexcept {
          type == storage::column_type::decimal;
 }
 
-// Whether MySQL can compare the column with it: a text that is no date would be an error of the statement.
-bool comparable(storage::column_type type, const cell& value) {
+// Whether MySQL can compare the column with it: a text that is no date would be an error of the statement,
+// and 70 is the YEAR 1970. A value of a form that the column does not keep is compared all the same.
+bool comparable(const storage::column& c, const cell& value) {
+  std::string text;
   std::string ignored;
-  switch (type) {
+  if (c.spelling.of != value_spelling::form::verbatim && append_key_part(c.type, value, text) &&
+      append_canonical(c.spelling, text, ignored))
+    return true;
+  switch (c.type) {
+    case storage::column_type::int64:
+      return c.spelling.of != value_spelling::form::year;
     case storage::column_type::timestamp:
       return append_timestamp(value.text, ignored) == text_fault::none;
     case storage::column_type::date:
@@ -125,7 +132,7 @@ net::result<void> table_plan::prepare(std::span<const std::size_t> columns, std:
                                       text_arena& arena) const {
   for (std::size_t i = 0; i < values.size(); ++i) {
     const storage::column& c = of_->columns[columns[i]];
-    if (!comparable(c.type, values[i]))
+    if (!comparable(c, values[i]))
       return net::error(net::errc::invalid, "the value does not fit the column", of_->name + "." + c.name);
     values[i] = server_cell(c.type, values[i], arena);
   }
@@ -214,11 +221,18 @@ net::result<void> table_plan::add_scope(std::string_view text, statement& out, t
   const scope_rule* rule = of_->find_scope(parsed->name);
   if (rule == nullptr)
     return net::error(net::errc::invalid, "the resource has no such scope", of_->name + ": " + parsed->name);
+  // The feed's text is compared bytewise, the column by value: another spelling would find rows and none of
+  // their changes.
+  auto canonical = canonical_scope_value(*of_, *rule, parsed->value);
+  if (!canonical) return canonical.error();
+  if (*canonical != parsed->value)
+    return net::error(net::errc::invalid, "the scope's value has another spelling",
+                      fmt::format("{} is {} in the feed", text, *canonical));
   const std::string_view kept = arena.copy(parsed->value);
   auto value = scope_cell(*of_, *rule, kept, arena);
   if (!value) return value.error();
   const storage::column& c = of_->columns[rule->column];
-  if (!comparable(c.type, *value))
+  if (!comparable(c, *value))
     return net::error(net::errc::invalid, "the value does not fit the scope's column",
                       of_->name + "." + c.name);
   const cell stored = server_cell(c.type, *value, arena);

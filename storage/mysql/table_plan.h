@@ -74,8 +74,8 @@ class table_plan {
   void add_columns_are(std::span<const std::size_t> columns, std::span<const cell> values,
                        statement& out) const;               // bytewise
   void add_order(bool descending, std::string& out) const;  // ` ORDER BY …`
-  // ` AND …`, or nothing for an empty scope. errc::invalid when the resource has no such scope or the value
-  // does not fit it.
+  // ` AND …`, or nothing for an empty scope. errc::invalid when the resource has no such scope, the value
+  // does not fit it, or is not spelled as in the feed.
   [[nodiscard]] net::result<void> add_scope(std::string_view text, statement& out, text_arena& arena) const;
 
  private:

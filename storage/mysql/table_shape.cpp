@@ -22,7 +22,8 @@ std::string columns_sql(const std::string& table) {
   return fmt::format(
       "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, COLLATION_NAME, COLUMN_DEFAULT, "
       "CHARACTER_MAXIMUM_LENGTH, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, DATETIME_PRECISION, IS_NULLABLE, "
-      "EXTRA, GENERATION_EXPRESSION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=DATABASE() AND "
+      "EXTRA, GENERATION_EXPRESSION, NUMERIC_SCALE FROM information_schema.COLUMNS WHERE "
+      "TABLE_SCHEMA=DATABASE() AND "
       "TABLE_NAME={} ORDER BY ORDINAL_POSITION",
       text_literal(table));
 }
@@ -68,6 +69,7 @@ table_column column_of(const text_row& row) {
   const std::string& extra = row.text(11);
   c.generated = !row.text(12).empty();
   c.auto_increment = has(extra, "auto_increment");
+  c.scale = static_cast<std::uint32_t>(row.integer(13));
   c.default_sql = default_of(row, c.data_type, extra);
   return c;
 }

@@ -24,6 +24,7 @@ struct table_column {
   std::uint64_t characters = 0;
   std::uint64_t octets = 0;
   std::uint32_t digits = 0;    // of an exact number
+  std::uint32_t scale = 0;     // those of them behind the point
   std::uint32_t fraction = 0;  // digits of a time's fraction
   bool nullable = true;
   bool generated = false;

@@ -35,9 +35,9 @@ TEST_F(MysqlBlockingRun, GivesASessionInWhichTextsAndTimesHaveOneMeaning) {
   };
   const auto done = run_on_mysql(options(), work);
   ASSERT_TRUE(done.has_value()) << done.error().text();
-  EXPECT_EQ(
-      found,
-      "+00:00|NO_AUTO_VALUE_ON_ZERO,STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION|READ-COMMITTED|1|7|utf8mb4");
+  EXPECT_EQ(found,
+            "+00:00|NO_AUTO_VALUE_ON_ZERO,STRICT_TRANS_TABLES,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION|"
+            "READ-COMMITTED|1|7|utf8mb4");
 }
 
 TEST_F(MysqlBlockingRun, TheErrorOfTheConnectOrOfTheWorkComesBack) {

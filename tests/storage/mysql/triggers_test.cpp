@@ -86,6 +86,7 @@ TEST_F(MysqlTriggers, KeysOfEveryTypeAreCanonical) {
       {"BIGINT UNSIGNED", "int64", "9007199254740993", "9007199254740993"},
       {"INT(8) UNSIGNED ZEROFILL", "int64", "42", "42"},
       {"YEAR", "int64", "2026", "2026"},
+      {"YEAR", "int64", "0", "0"},
       {"TINYINT(1)", "boolean", "1", "1"},
       {"BIT(1)", "boolean", "b'1'", "1"},
       {"VARCHAR(50) CHARACTER SET latin1", "string", "'\xC3\xA9,%'", "\xC3\xA9%2C%25"},
