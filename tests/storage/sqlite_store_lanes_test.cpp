@@ -115,7 +115,6 @@ TEST_F(sqlite_store_lanes, ATransactionGetsItsTurnAmongGroupsAndChores) {
     write_queue queue(1000);
     ASSERT_TRUE(queue.push(std::make_shared<begin_call>(context)));
     std::string turns;
-    std::vector<std::shared_ptr<call_base>> dropped;
     while (turns.size() < 12) {
       if (queue.rows() < 3) {
         ASSERT_TRUE(queue.push(std::make_shared<write_call>(context, write_batch())));
@@ -124,7 +123,7 @@ TEST_F(sqlite_store_lanes, ATransactionGetsItsTurnAmongGroupsAndChores) {
       switch (queue.wait(false)) {
         case write_queue::work::group:
           turns += 'g';
-          (void)queue.take(write_queue::lane::interactive, dropped);
+          (void)queue.take(write_queue::lane::interactive);
           break;
         case write_queue::work::chore:
           turns += 'c';
