@@ -100,7 +100,7 @@ void writer::fail(const std::shared_ptr<call_base>& call, const net::error& why)
 
 bool writer::ready() {
   if (shared_.health.file_gone()) return false;
-  if (db_ && rows_ && !broken_) return true;
+  if (db_ && !broken_) return true;
   rows_.reset();
   db_ = connection();
   auto opened = open_connection(shared_.options);
