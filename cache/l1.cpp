@@ -23,11 +23,11 @@ constexpr int kLoadAttempts = 2;
 // The load as a task of its own, so that no caller takes it along when it leaves.
 task<void> run_load(net::core& on, batch_loader& loader, net::work_class work, net::access who,
                     std::string request_id, departure batch) {
-  batch.depart();
   net::request_context context(on, work);
   context.set_deadline(std::chrono::steady_clock::now() + kLoadDeadline);
   context.who = std::move(who);
   context.request_id = std::move(request_id);
+  batch.depart();
   try {
     for (int attempt = 1; attempt <= kLoadAttempts && !batch.empty(); ++attempt) {
       std::vector<std::string> keys = batch.keys();

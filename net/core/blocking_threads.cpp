@@ -72,8 +72,8 @@ blocking_threads::state::state(const blocking_threads_options& options)
       // The kernel keeps 15 characters; the number matters more than the end of the name.
       const std::string number = "-" + std::to_string(i);
       const std::string shown = name.substr(0, 15 - number.size()) + number;
-      pthread_setname_np(pthread_self(), shown.c_str());
       jobs_total.add(0);  // see perf/log.cpp: the first allocation of a thread must not meet a lack of memory
+      pthread_setname_np(pthread_self(), shown.c_str());
       work();
     });
   }

@@ -103,6 +103,8 @@ net::result<change_notice_ptr> feed_front::read_notice(connection& db, std::int6
 
 void feed_front::set_resources(std::vector<resource_row> rows) {
   auto made = std::make_shared<const std::vector<resource_row>>(std::move(rows));
+  auto notice =
+      std::make_shared<change_notice>();  // before anything changes: without memory there is a next time
   const std::lock_guard order(advancing_);
   {
     const std::lock_guard lock(resources_mutex_);
@@ -114,7 +116,6 @@ void feed_front::set_resources(std::vector<resource_row> rows) {
                           }))
     return;
   // What went while nobody noted it has no entry.
-  auto notice = std::make_shared<change_notice>();
   notice->watermark = watermark_.load(std::memory_order_relaxed);
   notice->everything = true;
   tell(notice);

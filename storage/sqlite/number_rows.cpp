@@ -84,9 +84,15 @@ std::string_view first_left(const resource_state& state) {
 }  // namespace
 
 net::result<row_numbering::batch> row_numbering::run(connection& db, const catalog& all, const limits& to) {
-  auto made = run_batch(db, all, to);
-  if (!made) at_.reset();
-  return made;
+  // What is rolled back is to be done again.
+  try {
+    auto made = run_batch(db, all, to);
+    if (!made) at_.reset();
+    return made;
+  } catch (...) {
+    at_.reset();
+    throw;
+  }
 }
 
 net::result<row_numbering::batch> row_numbering::run_batch(connection& db, const catalog& all,

@@ -99,6 +99,8 @@ bool reader_threads::take(read_job& out) {
 }
 
 void reader_threads::run(unsigned number, connection db) {
+  shared_.metrics.reads.add(
+      0);  // see perf/log.cpp: a thread's first allocation must not meet a lack of memory
   name_this_thread(fmt::format("sqlite-read-{}", number));
   schema_plans plans(*shared_.all);
   read_job job;

@@ -145,6 +145,8 @@ table_plan::table_plan(const resource& of)
 
 net::result<table_plan> table_plan::read(connection& db, const resource& of) {
   auto shape = read_table_shape(db, of.table);
+  // A view whose tables are gone: its own readers are told so, and nobody else.
+  if (!shape && shape.error().code == net::errc::schema_mismatch) shape = table_shape();
   if (!shape) return shape.error();
   table_plan plan(of);
   plan.without_rowid_ = shape->without_rowid;

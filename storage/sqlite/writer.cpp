@@ -63,6 +63,8 @@ void writer::stop() {
 }
 
 void writer::run() {
+  shared_.metrics.commits.add(
+      0);  // see perf/log.cpp: a thread's first allocation must not meet a lack of memory
   name_this_thread("sqlite-write");
   for (;;) {
     const write_queue::work next = queue_.wait(!retry_.empty());

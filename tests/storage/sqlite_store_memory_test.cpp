@@ -1,6 +1,10 @@
 // What throws on a thread of the store is the error of its caller, and the thread goes on.
+#include <pthread.h>
+
+#include <array>
 #include <stdexcept>
 
+#include "storage/sqlite/number_rows.h"
 #include "tests/net/watched_memory.h"
 #include "tests/storage/sqlite_store_fixture.h"
 
@@ -132,6 +136,42 @@ TEST_F(sqlite_store_memory, WhicheverAllocationOfTheWriterFailsATransactionIsWho
   }
   EXPECT_GT(id, 5) << "the test proves nothing";
   expect_whole();
+}
+
+// A turn that throws is rolled back, so the next one begins before it.
+TEST_F(sqlite_store_memory, WhicheverAllocationOfANumberingFailsNoRowIsPassedOver) {
+  connection db = open_or_die(file_.path());
+  migrate_or_die(db, all_);
+  std::array<char, 16> thread{};
+  ASSERT_EQ(pthread_getname_np(pthread_self(), thread.data(), thread.size()), 0);
+  std::uint64_t nth = 0;
+  for (bool more = true; more;) {
+    SCOPED_TRACE(++nth);
+    run(db,
+        "DROP TABLE users; CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT UNIQUE, "
+        "team "
+        "INTEGER, state TEXT, score REAL, deleted_at TEXT); CREATE INDEX users_team ON users(team);"
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<40) INSERT INTO "
+        "users(id,name,team) "
+        "SELECT i,'a',i%10 FROM n");
+    ASSERT_TRUE(migrate_objects(db, all_, false).has_value());
+    row_numbering rows(5);
+    memory::fail_nth(thread.data(), nth);
+    bool threw = false;
+    try {
+      while (rows.run(db, all_, {})->of != nullptr) {
+      }
+    } catch (const std::bad_alloc&) {
+      threw = true;
+    }
+    more = memory::nth_failed();
+    memory::fail_nth({}, 0);
+    ASSERT_EQ(threw, more);
+    for (auto made = rows.run(db, all_, {}); made->of != nullptr; made = rows.run(db, all_, {})) {
+    }
+    ASSERT_TRUE(check_feed(db, all_, false)->clean());
+  }
+  EXPECT_GT(nth, 50U) << "the test proves nothing";
 }
 
 TEST_F(sqlite_store_memory, WhicheverAllocationOfAReaderFailsTheCallerIsTold) {

@@ -139,6 +139,30 @@ TEST_F(sqlite_store_swap, ASecondSwapInTheMiddleStartsOver) {
   EXPECT_EQ(follow(store_->make_stream({{&users(), ""}}), at).size(), 50U);
 }
 
+TEST_F(sqlite_store_swap, AViewWhoseTableIsGoneIsNoConcernOfOthers) {
+  run(db(),
+      "CREATE TABLE extra(id INTEGER PRIMARY KEY, name TEXT); CREATE VIEW names AS SELECT id, name FROM "
+      "extra;"
+      "INSERT INTO extra VALUES(7,'seven')");
+  resource names = make_resource("names", "id:int64 name", {"id"});
+  names.view = true;
+  names.synced = false;
+  const resource& view = all_.add(std::move(names));
+  open_store();
+  create_users(1, 2);
+  EXPECT_NE(row_of(view, "7"), "");
+  run(db(), "DROP TABLE extra");
+  EXPECT_NE(row_of(users(), "1"), "");
+  batch_builder b(users(), write_kind::upsert);
+  b.row({{"id", I(3)}, {"name", T("written")}});
+  EXPECT_EQ(fates(write(b)), "c");
+  auto gone = get(view, {"7"});
+  ASSERT_FALSE(gone.has_value());
+  EXPECT_EQ(gone.error().code, net::errc::schema_mismatch) << gone.error().text();
+  run(db(), "CREATE TABLE extra(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO extra VALUES(7,'again')");
+  EXPECT_NE(row_of(view, "7").find("again"), std::string::npos);
+}
+
 // What the statements of reads and writes are made of is read from the schema.
 TEST_F(sqlite_store_swap, AWriteTakesTheDefaultsOfTheNewTable) {
   open_store();
