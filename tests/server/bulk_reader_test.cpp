@@ -7,7 +7,7 @@
 namespace syncline::server {
 namespace {
 
-using got = bulk_reader::got;
+using reader_got = bulk_reader::got;
 using storage::write_kind;
 
 storage::resource things() {
@@ -43,14 +43,14 @@ read_all run(bulk_reader& reader, std::string_view text, std::size_t step) {
   read_all all;
   bulk_batch batch = reader.new_batch();
   for (;;) {
-    const got what = reader.fill(batch, 1);
-    if (what == got::need_more) {
+    const reader_got what = reader.fill(batch, 1);
+    if (what == reader_got::need_more) {
       text.empty() ? reader.finish() : reader.feed(text.substr(0, step));
       text.remove_prefix(std::min(step, text.size()));
       continue;
     }
-    if (what == got::paused) continue;
-    EXPECT_NE(what, got::bad_header) << reader.header_fault();
+    if (what == reader_got::paused) continue;
+    EXPECT_NE(what, reader_got::bad_header) << reader.header_fault();
     EXPECT_LE(batch.rows.row_count + batch.rejected.size(), 3u);
     EXPECT_EQ(batch.rows.cells.size(), batch.rows.row_count * 2u);
     EXPECT_EQ(batch.numbers.size(), batch.rows.row_count);
@@ -58,7 +58,7 @@ read_all run(bulk_reader& reader, std::string_view text, std::size_t step) {
     ++all.batches;
     for (const auto& bad : batch.rejected) all.rejected.push_back(fmt::format("{}:{}", bad.number, bad.code));
     batch = reader.new_batch();
-    if (what != got::batch_full) return all;
+    if (what != reader_got::batch_full) return all;
   }
 }
 
@@ -93,9 +93,9 @@ TEST(BulkReader, RefusesACsvWhoseHeaderIsWrong) {
     reader.feed(text);
     reader.finish();
     bulk_batch batch = reader.new_batch();
-    got what = got::paused;
-    while (what == got::paused) what = reader.fill(batch, 10);
-    EXPECT_EQ(what, got::bad_header) << text;
+    reader_got what = reader_got::paused;
+    while (what == reader_got::paused) what = reader.fill(batch, 10);
+    EXPECT_EQ(what, reader_got::bad_header) << text;
     EXPECT_FALSE(reader.header_fault().empty());
   }
 }
@@ -117,10 +117,10 @@ TEST(BulkReader, PausesExactlyBehindWhatIsKnownToBeStored) {
   reader.feed("{\"id\":1}\n{\"id\":\n{\"id\":3}\n");
   reader.finish();
   bulk_batch batch = reader.new_batch();
-  EXPECT_EQ(reader.fill(batch, 64), got::paused);
+  EXPECT_EQ(reader.fill(batch, 64), reader_got::paused);
   EXPECT_EQ(reader.lines(), 2u);
   EXPECT_TRUE(batch.empty()) << "a row behind the prefix, or a rejection that was told before";
-  EXPECT_EQ(reader.fill(batch, 64), got::end);
+  EXPECT_EQ(reader.fill(batch, 64), reader_got::end);
   EXPECT_EQ(batch.numbers, (std::vector<std::uint64_t>{3}));
 }
 
