@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <new>
 
 #include "net/core/core.h"
@@ -26,7 +27,8 @@ thread_local std::uint64_t thread_allocations = 0;
 std::atomic<unsigned> failing_every{0};
 std::atomic<std::uint64_t> asked{0}, refused{0};
 std::atomic<std::uint64_t> left_until_nth{0};  // 0: none is to fail
-std::array<char, 16> nth_thread{};             // written while none is
+std::mutex nth_mutex;                          // nth_thread
+std::array<char, 16> nth_thread{};
 std::atomic<bool> nth_was_refused{false};
 
 [[maybe_unused]] void note() noexcept {
@@ -39,9 +41,11 @@ bool is_nth() noexcept {
   std::uint64_t left = left_until_nth.load(std::memory_order_acquire);
   if (left == 0) return false;
   std::array<char, 16> name{};
-  if (pthread_getname_np(pthread_self(), name.data(), name.size()) != 0 ||
-      std::strncmp(name.data(), nth_thread.data(), std::strlen(nth_thread.data())) != 0)
-    return false;
+  if (pthread_getname_np(pthread_self(), name.data(), name.size()) != 0) return false;
+  {
+    const std::lock_guard lock(nth_mutex);
+    if (std::strncmp(name.data(), nth_thread.data(), std::strlen(nth_thread.data())) != 0) return false;
+  }
   while (left != 0 && !left_until_nth.compare_exchange_weak(left, left - 1)) {
   }
   if (left != 1) return false;
@@ -83,8 +87,11 @@ std::uint64_t failed() noexcept {
 void fail_nth(std::string_view thread, std::uint64_t n) noexcept {
   left_until_nth.store(0);
   nth_was_refused.store(false);
-  nth_thread.fill(0);
-  thread.copy(nth_thread.data(), nth_thread.size() - 1);
+  {
+    const std::lock_guard lock(nth_mutex);
+    nth_thread.fill(0);
+    thread.copy(nth_thread.data(), nth_thread.size() - 1);
+  }
   left_until_nth.store(n, std::memory_order_release);
 }
 bool nth_failed() noexcept {
