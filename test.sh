@@ -194,9 +194,13 @@ check_headers() {
       -DBOOST_ASIO_NO_DEPRECATED -DBOOST_ASIO_DISABLE_VISIBILITY -x c++ - || { echo "{} does not stand alone"; exit 1; }'
 }
 
+# The connector's sources need headers that no Debian release has. What the analyzer of clang 14 finds inside Asio's
+# coroutines, which it cannot follow, is not ours.
 run_clang_tidy() {
-  git ls-files 'perf/*.cpp' 'net/*.cpp' 'storage/*.cpp' 'cache/*.cpp' 'server/*.cpp' ':!perf/bench' |
-    xargs -P "$jobs" -n 4 clang-tidy-14 -p build/fuzz --quiet
+  git ls-files 'perf/*.cpp' 'net/*.cpp' 'storage/*.cpp' 'cache/*.cpp' 'server/*.cpp' ':!perf/bench' ':!storage/mysql/connector' |
+    xargs -P "$jobs" -n 4 clang-tidy-14 -p build/fuzz --quiet >"$results/clang-tidy.log" 2>&1 || true
+  grep -q 'warnings generated' "$results/clang-tidy.log" || { tail -n 20 "$results/clang-tidy.log" && return 1; }
+  ! grep -F "$PWD/" "$results/clang-tidy.log" | grep -E '(warning|error): '
 }
 
 need packages scripts/packages.sh runtime build test

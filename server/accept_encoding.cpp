@@ -1,7 +1,5 @@
 #include "server/accept_encoding.h"
 
-#include "net/http/request.h"
-
 namespace syncline::server {
 namespace {
 
@@ -33,25 +31,49 @@ int weight_of(std::string_view text) noexcept {
   return thousandths > 1000 ? -1 : thousandths;
 }
 
+// In thousandths; -1 where a header does not say.
+struct weights {
+  int gzip = -1;
+  int identity = -1;
+  int any = -1;
+
+  void take(std::string_view accept_encoding) noexcept {
+    while (!accept_encoding.empty()) {
+      std::string_view item = cut(accept_encoding, ',');
+      const std::string_view coding = cut(item, ';');
+      int weight = 1000;
+      if (!item.empty()) {
+        const std::string_view parameter = cut(item, ';');
+        if (parameter.size() < 3 || !net::http::iequals(parameter.substr(0, 2), "q=")) continue;
+        weight = weight_of(parameter.substr(2));
+        if (weight < 0) continue;
+      }
+      if (net::http::iequals(coding, "gzip") || net::http::iequals(coding, "x-gzip")) gzip = weight;
+      if (net::http::iequals(coding, "identity")) identity = weight;
+      if (coding == "*") any = weight;
+    }
+  }
+  // What is not named is the last resort, so only an identity that is named can win.
+  [[nodiscard]] bool prefer_gzip() const noexcept {
+    const int packed = gzip >= 0 ? gzip : any;
+    return packed > 0 && packed >= identity;
+  }
+};
+
 }  // namespace
 
 bool accepts_gzip(std::string_view accept_encoding) noexcept {
-  int named = -1;
-  int any = -1;
-  while (!accept_encoding.empty()) {
-    std::string_view item = cut(accept_encoding, ',');
-    const std::string_view coding = cut(item, ';');
-    int weight = 1000;
-    if (!item.empty()) {
-      const std::string_view parameter = cut(item, ';');
-      if (parameter.size() < 3 || !net::http::iequals(parameter.substr(0, 2), "q=")) continue;
-      weight = weight_of(parameter.substr(2));
-      if (weight < 0) continue;
-    }
-    if (net::http::iequals(coding, "gzip") || net::http::iequals(coding, "x-gzip")) named = weight;
-    if (coding == "*") any = weight;
+  weights asked;
+  asked.take(accept_encoding);
+  return asked.prefer_gzip();
+}
+
+bool accepts_gzip(const net::http::request_head& head) noexcept {
+  weights asked;
+  for (const net::http::header_field& line : head.headers) {
+    if (net::http::iequals(line.name, "accept-encoding")) asked.take(line.value);
   }
-  return named >= 0 ? named > 0 : any > 0;
+  return asked.prefer_gzip();
 }
 
 }  // namespace syncline::server

@@ -64,7 +64,7 @@ void admin::register_gauges() {
   perf::register_memory_metrics();
 }
 
-net::http::tried admin::try_answer(net::http::exchange& x) noexcept {
+net::http::tried admin::try_answer(net::http::exchange& x) {
   const auto& head = x.head();
   if (head.verb != net::http::method::get && head.verb != net::http::method::head) {
     x.set_route("other");

@@ -18,7 +18,7 @@ class admin final : public net::http::handler {
  public:
   explicit admin(const services& with);
   ~admin() override;
-  [[nodiscard]] net::http::tried try_answer(net::http::exchange& x) noexcept override;
+  [[nodiscard]] net::http::tried try_answer(net::http::exchange& x) override;
   [[nodiscard]] net::task<void> answer(net::http::exchange& x) override;
 
   enum class phase : std::uint8_t { starting, ready, draining };

@@ -279,6 +279,12 @@ net::task<net::result<void>> bulk_session::take_batch() {
 net::task<net::result<void>> bulk_session::launch(bulk_batch full) {
   auto next = std::make_shared<flight>(x_->context().on());
   next->batch = std::move(full);
+  // Each batch looks whether its key's record is where the one before it left it. SQLite's one writer keeps
+  // their order; on MySQL they would overtake each other.
+  if (next->batch.rows.remember && with_->settings->engine == "mysql") {
+    auto landed = co_await land_all();
+    if (!landed) co_return landed.error();
+  }
   while (!next->turn.take(*with_->settings)) {
     net::result<void> waited;
     if (flying_.empty()) {

@@ -1,11 +1,11 @@
 // One bulk upload: rows in as they arrive, batches to the store, a report line back for each.
 //
 // Two ways. Straight: batches are written while more input arrives, up to kFlightsMax in flight while the
-// next is read, each durable before it is reported, and reported in order. Atomic (atomic=1): the decoded
-// upload waits in a spool file until every row is known to be well formed, then all of it is written in one
-// transaction. Thread: the core of the exchange. Memory: kFlightsMax + 1 batches, one piece of input, the
-// report's unsent lines. Failure: before the first report line a problem answer, after it an `error` line;
-// batches that were reported stay.
+// next is read (one on MySQL when it has an Idempotency-Key), each durable before it is reported, and
+// reported in order. Atomic (atomic=1): the decoded upload waits in a spool file until every row is known to
+// be well formed, then all of it is written in one transaction. Thread: the core of the exchange. Memory:
+// kFlightsMax + 1 batches, one piece of input, the report's unsent lines. Failure: before the first report
+// line a problem answer, after it an `error` line; batches that were reported stay.
 #pragma once
 
 #include <cstdint>

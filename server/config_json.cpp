@@ -287,6 +287,7 @@ std::vector<std::string_view> nearest_names(std::string_view name,
   std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   if (near.size() > kNearestMax) near.resize(kNearestMax);
   std::vector<std::string_view> out;
+  out.reserve(near.size());
   for (const auto& item : near) out.push_back(item.second);
   return out;
 }

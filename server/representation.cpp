@@ -69,7 +69,7 @@ net::http::response_head head_of(int status, std::string_view lines) noexcept {
 }
 
 bool takes_gzip(const net::http::exchange& x) noexcept {
-  return accepts_gzip(x.head().header("accept-encoding"));
+  return accepts_gzip(x.head());
 }
 
 // Empty when it does not pay, or when no thread is free for a large one.

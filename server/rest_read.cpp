@@ -206,7 +206,7 @@ net::task<void> list_by_ids(const services& with, net::http::exchange& x, const 
 }  // namespace
 
 net::http::tried try_read_row(const services& with, net::http::exchange& x, const storage::resource& of,
-                              std::string_view key_segment) noexcept {
+                              std::string_view key_segment) {
   if (!uses_l1(of) || !x.head().query.empty()) return net::http::tried::need_task;
   const std::string_view key = l1_key_of_segment(of, key_segment);
   if (key.empty()) return net::http::tried::need_task;

@@ -125,7 +125,7 @@ router::router(const services& with)
   with_.in_progress = &in_progress_;
 }
 
-tried router::try_answer(net::http::exchange& x) noexcept {
+tried router::try_answer(net::http::exchange& x) {
   const auto& head = x.head();
   const destination to = find_destination(*with_.resources, head.path);
   x.set_route(route_label(to, head.verb));
@@ -173,7 +173,7 @@ net::task<void> router::answer(net::http::exchange& x) {
   context.set_work(net::work_class::interactive);
   context.set_deadline(std::chrono::steady_clock::now() +
                        std::chrono::milliseconds(with_.settings->rest.request_timeout_ms));
-  if (to.where == place::merged) return read_merge(with_, x, *to.what, std::string(to.key));
+  if (to.what != nullptr) return read_merge(with_, x, *to.what, std::string(to.key));
   if (to.where == place::collection) {
     return head.verb == method::post ? create_row(with_, x, *to.of) : list_rows(with_, x, *to.of);
   }

@@ -20,7 +20,7 @@ class router final : public net::http::handler {
   explicit router(const services& with);
   router(const router&) = delete;
   router& operator=(const router&) = delete;
-  [[nodiscard]] net::http::tried try_answer(net::http::exchange& x) noexcept override;
+  [[nodiscard]] net::http::tried try_answer(net::http::exchange& x) override;
   [[nodiscard]] net::task<void> answer(net::http::exchange& x) override;
 
  private:

@@ -15,8 +15,7 @@ namespace syncline::server {
 
 // GET /v1/{resource}/{key}: answered from L1 as a plain function when it can be (rest_read.cpp).
 [[nodiscard]] net::http::tried try_read_row(const services& with, net::http::exchange& x,
-                                            const storage::resource& of,
-                                            std::string_view key_segment) noexcept;
+                                            const storage::resource& of, std::string_view key_segment);
 [[nodiscard]] net::task<void> read_row(const services& with, net::http::exchange& x,
                                        const storage::resource& of, std::string key_segment);
 // GET /v1/{resource}: pages, ?ids=, ?q=, ?fields=, ?scope=, ?names=short, ?merge=.

@@ -95,7 +95,7 @@ class line_output final : public line_sink {
 };
 
 net::task<void> run(const services& with, net::http::exchange& x, stream_request asked, bool live) {
-  const bool gzip = accepts_gzip(x.head().header("Accept-Encoding"));
+  const bool gzip = accepts_gzip(x.head());
   // On the heap: together they are larger than what a coroutine frame should be.
   auto out = std::make_unique<line_output>(with, x, gzip);
   auto stream = std::make_unique<feed_follower>(with, x.context(), std::move(asked), live, *out);

@@ -72,11 +72,10 @@ void connection::drive() noexcept {
 void connection::drain() noexcept {
   if (phase_ == phase::task) {
     if (ws_->endless()) ws_->context.cancel();
-  } else if (phase_ == phase::handshake) {
-    close();
-  } else if (phase_ == phase::head && ws_ == nullptr && !socket_.readable()) {
-    close();
+    return;
   }
+  const bool idle = phase_ == phase::head && ws_ == nullptr && !socket_.readable();
+  if (idle || phase_ == phase::handshake) close();
 }
 
 void connection::abort() noexcept {

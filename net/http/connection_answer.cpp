@@ -59,7 +59,7 @@ bool connection::start_answer(const response_head& head, body_framing framing, s
   return true;
 }
 
-// A handler's try_answer is noexcept, so want of memory must not come out of what it calls.
+// An answer that is half written cannot be taken back, nor a second one put behind it.
 void connection::give_up_answer() noexcept {
   perf::log_error("a connection was closed for lack of memory");
   ws_->answered = ws_->ended = true;

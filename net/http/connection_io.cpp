@@ -100,7 +100,8 @@ void connection::set_deadline(timeout_kind kind, steady_time when) noexcept {
 
 // Only progress moves the deadline; a peer that keeps sending but reads nothing does not.
 connection::verdict connection::wait_to_write() noexcept {
-  if (sent_some_ || deadline_kind_ != timeout_kind::write) {
+  // A task that ran since has cleared the deadline, and left its kind.
+  if (sent_some_ || deadline_kind_ != timeout_kind::write || deadline_ == steady_time::max()) {
     set_deadline(timeout_kind::write,
                  part_.now() + std::chrono::milliseconds(part_.bounds().write_progress_timeout_ms));
     sent_some_ = false;

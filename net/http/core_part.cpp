@@ -36,7 +36,7 @@ constexpr std::size_t kIdPrefixDigits = 6;
 constexpr auto kNextDigit = [] {
   std::array<char, 128> next{};
   for (std::size_t i = 0; i < kDigits.size(); ++i) {
-    next[static_cast<std::size_t>(kDigits[i])] = kDigits[(i + 1) % kDigits.size()];
+    next[static_cast<unsigned char>(kDigits[i])] = kDigits[(i + 1) % kDigits.size()];
   }
   return next;
 }();

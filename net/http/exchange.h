@@ -103,8 +103,9 @@ enum class tried : std::uint8_t { answered, need_task };
 class handler {
  public:
   virtual ~handler() = default;
-  // The fast path, a plain function: a cache hit, a 304, a 404. Must not wait and must not throw.
-  [[nodiscard]] virtual tried try_answer(exchange& x) noexcept = 0;
+  // The fast path, a plain function: a cache hit, a 304, a 404. Must not wait; throws nothing but bad_alloc,
+  // which closes the connection.
+  [[nodiscard]] virtual tried try_answer(exchange& x) = 0;
   // Everything else. An exception or a return without an answer becomes a 500.
   [[nodiscard]] virtual task<void> answer(exchange& x) = 0;
 };

@@ -53,11 +53,14 @@ struct server::state {
   bool on_each_core(const std::function<void(core_part&)>& what);
   result<std::shared_ptr<const tls_context>> load_tls();
   bool wait_until_ended(std::chrono::milliseconds at_most);
+  // Before the socket closes: from then on its name can be a successor's.
+  void leave_unix_path() noexcept;
 
   core_group& cores;
   std::shared_ptr<server_shared> shared;
   std::vector<std::shared_ptr<core_part>> parts;
   std::uint16_t port = 0;
+  std::string bound_path;  // of a unix socket
 };
 
 // Runs `what` on every core and waits for it; false when a core did not, because it has ended or was never
@@ -93,10 +96,16 @@ bool server::state::wait_until_ended(std::chrono::milliseconds at_most) {
   return shared->ended.wait_for(lock, at_most, [this] { return shared->connections.load() == 0; });
 }
 
+void server::state::leave_unix_path() noexcept {
+  if (!bound_path.empty()) ::unlink(bound_path.c_str());
+  bound_path.clear();
+}
+
 server::server(core_group& cores, handler& handles, const server_options& options)
     : state_(std::make_unique<state>(cores, handles, options)) {}
 
 server::~server() {
+  state_->leave_unix_path();
   if (state_->parts.empty()) return;
   state_->shared->draining.store(true);
   const bool alive = state_->on_each_core([](core_part& part) {
@@ -107,8 +116,6 @@ server::~server() {
     perf::log_error("tasks of a server do not end", {{"connections", connections()}});
   }
   static_cast<void>(state_->on_each_core([](core_part& part) { part.stop(); }));
-  const std::string path = unix_path(state_->shared->options.address);
-  if (!path.empty()) ::unlink(path.c_str());
 }
 
 result<void> server::start() {
@@ -123,6 +130,7 @@ result<void> server::start() {
   const result<listen_sockets> opened = open_listen_sockets(options, state_->cores.size());
   if (opened.has_error()) return opened.error();
   state_->port = opened->port;
+  state_->bound_path = unix_path(options.address);
   std::size_t taken = 0;
   try {
     for (; taken < opened->descriptors.size(); ++taken) {
@@ -163,6 +171,7 @@ result<void> server::reload_tls() {
 
 bool server::drain(std::uint32_t deadline_ms) {
   state_->shared->draining.store(true);
+  state_->leave_unix_path();
   static_cast<void>(state_->on_each_core([](core_part& part) {
     part.stop_accepting();
     part.drain();

@@ -53,7 +53,7 @@ void session::queued_message() noexcept {
 }
 
 result<void> session::send(opcode op, std::string_view message) {
-  const result<void> room = check_room(header_bytes(message.size()) + message.size());
+  result<void> room = check_room(header_bytes(message.size()) + message.size());
   if (room.has_error()) return room;
   settle_range(0);
   output_queue& queue = output().queue;
@@ -69,7 +69,7 @@ result<void> session::send(opcode op, std::string_view message) {
 
 result<void> session::send(const broadcast_message& message) {
   const shared_bytes& frame = message.for_socket(writer_);
-  const result<void> room = check_room(frame->size());
+  result<void> room = check_room(frame->size());
   if (room.has_error()) return room;
   // Only who will be flushed in this turn may hold on to the turn's log.
   bool by_itself = host() == nullptr || blocked();

@@ -22,7 +22,7 @@ net::result<std::unique_ptr<tls_channel>> tls_channel::open(const std::string& h
 net::result<void> tls_channel::shake_hands() {
   for (;;) {
     const net::result<bool> done = tls_.handshake(records_);
-    const net::result<void> sent = send_records();  // of a failure too: the peer is told why
+    net::result<void> sent = send_records();  // of a failure too: the peer is told why
     if (!done) return done.error();
     if (!sent) return sent;
     if (*done) break;

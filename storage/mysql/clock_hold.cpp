@@ -5,12 +5,28 @@
 #include <fmt/format.h>
 
 #include "storage/mysql/generation.h"
+#include "storage/mysql/server_error.h"
 #include "storage/mysql/text_rows.h"
 
 namespace syncline::storage::mysql {
 
+net::task<net::result<void>> bound_silence(net::request_context& context, sql_connection& db) {
+  auto bounding = run(context, db, fmt::format("SET SESSION mysqlx_wait_timeout={}", kHoldMaxS));
+  net::result<std::uint64_t> bounded = co_await std::move(bounding);
+  if (!bounded && server_code(bounded.error()) == 0) co_return bounded.error();
+  co_return net::result<void>();
+}
+
+net::task<void> unbound_silence(net::request_context& context, sql_connection& db) {
+  auto unbounding = run(context, db, "SET SESSION mysqlx_wait_timeout=DEFAULT");
+  static_cast<void>(co_await std::move(unbounding));
+}
+
 net::task<net::result<clock_hold>> clock_hold::begin(net::request_context& context, sql_connection& db,
                                                      bool writes) {
+  auto bounding = bound_silence(context, db);
+  net::result<void> bounded = co_await std::move(bounding);
+  if (!bounded) co_return bounded.error();
   auto starting = run(context, db, "START TRANSACTION");
   auto locking = query(context, db,
                        "SELECT seq, horizon, server, @@server_uuid, (SELECT COALESCE(MAX(seq),0) FROM "
@@ -61,12 +77,16 @@ net::task<net::result<void>> clock_hold::commit(net::request_context& context) {
   auto ending = run(context, *db_, "COMMIT");
   net::result<std::uint64_t> ended = co_await std::move(ending);
   if (!ended) co_return ended.error();
+  auto unbounding = unbound_silence(context, *db_);
+  co_await std::move(unbounding);
   co_return net::result<void>();
 }
 
 net::task<void> clock_hold::rollback(net::request_context& context) {
   auto undoing = run(context, *db_, "ROLLBACK");
   static_cast<void>(co_await std::move(undoing));
+  auto unbounding = unbound_silence(context, *db_);
+  co_await std::move(unbounding);
 }
 
 }  // namespace syncline::storage::mysql

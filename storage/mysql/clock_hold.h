@@ -6,8 +6,9 @@
 //   auto ending = hold->commit(context); ... co_await
 //
 // Without commit() the transaction is left open, and its connection must be reset or dropped: rollback() when
-// something failed. Thread: the connection's core. Failure: result<>; errc::locked when another one holds the
-// clock for longer than innodb_lock_wait_timeout.
+// something failed. A node that hangs, or whose network is cut, while it holds the clock is thrown out by the
+// server after `kHoldMaxS` seconds of silence. Thread: the connection's core. Failure: result<>; errc::locked
+// when another one holds the clock for longer than innodb_lock_wait_timeout.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,14 @@
 #include "storage/mysql/sql_connection.h"
 
 namespace syncline::storage::mysql {
+
+inline constexpr int kHoldMaxS = 10;
+
+// What the server does with a connection that says nothing: thrown out after kHoldMaxS, or when the server
+// likes. The variable is the X Plugin's; another protocol has its own, so that a server that does not know it
+// is no failure.
+[[nodiscard]] net::task<net::result<void>> bound_silence(net::request_context& context, sql_connection& db);
+net::task<void> unbound_silence(net::request_context& context, sql_connection& db);
 
 class clock_hold {
  public:

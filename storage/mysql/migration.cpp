@@ -192,23 +192,26 @@ net::task<net::result<void>> migration::place_triggers(net::request_context& con
   co_return co_await std::move(dropping);
 }
 
-net::task<net::result<void>> migration::place_search_index(net::request_context& context, const resource& of,
+net::task<net::result<bool>> migration::place_search_index(net::request_context& context, const resource& of,
                                                            const table_shape& t) {
   const std::string name = search_index_name(of);
   const auto ours = std::find_if(t.indexes.begin(), t.indexes.end(),
                                  [&](const table_index& index) { return index.name == name; });
   const bool fits = !of.search.empty() && has_search_index(of, t);
-  if (ours != t.indexes.end() && !covers_search(of, *ours)) {
+  const bool unfit = ours != t.indexes.end() && !covers_search(of, *ours);
+  if (unfit) {
     auto dropping = ddl(context, fmt::format("DROP INDEX {} ON {}", identifier(name), identifier(t.name)));
     net::result<void> dropped = co_await std::move(dropping);
-    if (!dropped) co_return dropped;
+    if (!dropped) co_return dropped.error();
   }
-  if (of.search.empty() || fits) co_return net::result<void>();
+  if (of.search.empty() || fits) co_return unfit;
   std::vector<std::string> columns;
   for (const std::size_t c : of.search) columns.push_back(identifier(of.columns[c].name));
   auto making = ddl(context, fmt::format("CREATE FULLTEXT INDEX {} ON {} ({})", identifier(name),
                                          identifier(t.name), joined(columns, ",")));
-  co_return co_await std::move(making);
+  net::result<void> made = co_await std::move(making);
+  if (!made) co_return made.error();
+  co_return true;
 }
 
 net::task<net::result<void>> migration::install(net::request_context& context, const resource& of,
@@ -230,6 +233,7 @@ net::task<net::result<void>> migration::install(net::request_context& context, c
   const bool all_there = std::all_of(plan->triggers.begin(), plan->triggers.end(),
                                      [&](const trigger_text& wanted) { return is_there(*there, wanted); });
   const bool unchanged = all_there && row->triggers == plan->hash && row->table.may_be(*identity);
+  const resource_state before = *row;
   if (!unchanged && known) {
     // Once the triggers are back they tell nobody that they were away.
     resource_state placing = *row;
@@ -238,21 +242,22 @@ net::task<net::result<void>> migration::install(net::request_context& context, c
     net::result<void> noted = co_await std::move(noting);
     if (!noted) co_return noted;
   }
-  // An index may rebuild the table, which gives it another identity; this is not the owner's doing.
+  // An index may rebuild the table, which gives it another identity; this is not the owner's doing. Whoever
+  // empties the table at another moment is, and is noticed by the identity from before.
   auto indexing = place_search_index(context, of, plan->shape);
-  net::result<void> indexed = co_await std::move(indexing);
-  if (!indexed) co_return indexed;
+  net::result<bool> indexed = co_await std::move(indexing);
+  if (!indexed) co_return indexed.error();
+  row->table = std::move(*identity);
+  if (*indexed && !dry_run_) {
+    auto looking = read_identity(context, *db_, of.table);
+    net::result<table_identity> rebuilt = co_await std::move(looking);
+    if (!rebuilt) co_return rebuilt.error();
+    row->table = std::move(*rebuilt);
+  }
   auto placing = place_triggers(context, *plan, *there, row->id);
   net::result<void> placed = co_await std::move(placing);
   if (!placed) co_return placed;
 
-  const resource_state before = *row;
-  if (!dry_run_) {
-    auto looking = read_identity(context, *db_, of.table);
-    net::result<table_identity> now = co_await std::move(looking);
-    if (!now) co_return now.error();
-    row->table = std::move(*now);
-  }
   row->triggers = plan->hash;
   row->declaration = fmt::format("{:016x}", of.declaration_hash());
   if (!unchanged) {

@@ -55,7 +55,7 @@ class migration {
   [[nodiscard]] net::task<net::result<void>> place_triggers(net::request_context& context,
                                                             const resource_plan& plan,
                                                             const triggers_there& there, std::int64_t id);
-  [[nodiscard]] net::task<net::result<void>> place_search_index(net::request_context& context,
+  [[nodiscard]] net::task<net::result<bool>> place_search_index(net::request_context& context,
                                                                 const resource& of, const table_shape& t);
   [[nodiscard]] net::task<net::result<void>> forget(net::request_context& context,
                                                     const resource_state& other, const triggers_there& there);

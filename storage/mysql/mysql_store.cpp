@@ -424,6 +424,7 @@ net::task<net::result<std::int64_t>> mysql_store::end_transaction(net::request_c
 std::shared_ptr<const stream> mysql_store::make_stream(std::vector<stream_part> parts) const {
   const auto resources = shared_.feed->resources();
   std::vector<std::int64_t> incarnations;
+  incarnations.reserve(parts.size());
   for (const stream_part& part : parts)
     incarnations.push_back(part.of->ordinal < resources->size() ? (*resources)[part.of->ordinal].incarnation
                                                                 : 0);

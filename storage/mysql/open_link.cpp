@@ -105,11 +105,15 @@ net::task<net::result<void>> opening::connect(const std::vector<std::string>& ad
   if (!options_->socket_path.empty())
     co_return co_await link_->connect_unix(*context_, options_->socket_path, until_);
   net::result<void> tried = error(errc::down, "MySQL's host name has no address");
-  for (const std::string& each : addresses) {
-    address_ = each;
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    address_ = addresses[i];
     link_ = std::make_shared<link>(context_->on());
-    tried = co_await link_->connect_tcp(*context_, each, options_->port, until_);
-    if (tried.has_value() || tried.error().code != errc::down) break;
+    // One that is silent must leave time for those after it.
+    const net::steady_time now = std::chrono::steady_clock::now();
+    const net::steady_time share = now + (until_ - now) / static_cast<int>(addresses.size() - i);
+    tried = co_await link_->connect_tcp(*context_, address_, options_->port, share);
+    const bool silent = !tried && tried.error().code == errc::timed_out;
+    if (tried.has_value() || (tried.error().code != errc::down && !silent)) break;
   }
   co_return tried;
 }

@@ -15,6 +15,7 @@
 #include "net/core/remote_event.h"
 #include "perf/log.h"
 #include "perf/metrics.h"
+#include "storage/mysql/clock_hold.h"
 #include "storage/mysql/feed_round.h"
 #include "storage/mysql/server_error.h"
 #include "storage/mysql/text_rows.h"
@@ -163,11 +164,8 @@ net::task<net::result<void>> sequencer::state::connected() {
   net::result<void> looked = co_await std::move(looking);
   if (!looked) co_return looked;
   // A node that hangs, or whose network is cut, in the middle of a round must not keep the clock from others.
-  // The name is the X Plugin's; another protocol would not know it, and has its own.
-  auto bounding = run(context, *db, fmt::format("SET SESSION mysqlx_wait_timeout={}", kHoldMaxS));
-  net::result<std::uint64_t> bounded = co_await std::move(bounding);
-  if (!bounded && server_code(bounded.error()) == 0) co_return bounded.error();
-  co_return net::result<void>();
+  auto bounding = bound_silence(context, *db);
+  co_return co_await std::move(bounding);
 }
 
 // What was read before may be gone while the clock stands where it stood: a server that restarted without its

@@ -9,7 +9,8 @@
 // of its own beside the pools'; watermark() and resources() on any thread. Bound: feed_round_rows entries a
 // round and in memory; a notice lists at most kNoticeItemsMax changes, more are told as `everything`.
 // Failure: a round that fails is tried again with backoff; settle() gives errc::down or timed_out. A node
-// that hangs with the clock's lock is thrown out by the server after `kHoldMaxS` seconds of silence.
+// that hangs with the clock's lock is thrown out by the server after `kHoldMaxS` seconds of silence
+// (clock_hold.h).
 //
 // Invariants
 //  1. The listener is called in order of watermark, one call at a time, before that watermark is published.
@@ -35,7 +36,6 @@ class core;
 namespace syncline::storage::mysql {
 
 inline constexpr std::int64_t kNoticeItemsMax = 50'000;
-inline constexpr int kHoldMaxS = 10;
 
 // Opens a connection to the primary for the sequencer, the schema watch and the chores.
 using connection_maker =

@@ -95,6 +95,7 @@ void choose_key(resource_draft& d, const table_shape& t) {
     if (c.primary_position != 0) primary.push_back(&c);
   std::sort(primary.begin(), primary.end(),
             [](const auto* a, const auto* b) { return a->primary_position < b->primary_position; });
+  names.reserve(primary.size());
   for (const table_column* c : primary) names.push_back(c->name);
   for (const table_index& index : t.indexes) {
     if (!names.empty()) break;

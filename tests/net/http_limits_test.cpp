@@ -5,7 +5,9 @@
 #include <array>
 #include <chrono>
 #include <future>
+#include <list>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "perf/log.h"
@@ -200,6 +202,46 @@ TEST_P(HttpLimits, AReaderThatStopsIsClosed) {
   ASSERT_TRUE(eventually([&] { return s.handles.sent > 0 && s.handles.requests > 1; }));
   EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
   EXPECT_EQ(s.handles.last_error.load(), errc::timed_out);
+}
+
+// Its next request needs a task, which has a deadline of its own: the one of what is still to write is set
+// again after it. How much the kernel takes before it blocks is its own affair, so several sizes are tried.
+TEST_P(HttpLimits, AReaderThatStopsBeforeATaskIsClosed) {
+  server_options options = quick_options();
+  options.limit.write_progress_timeout_ms = 300;
+  scripted_server s(options);
+  std::list<raw_client> clients;
+  for (std::size_t kib = 160; kib < 320; kib += 8) {
+    s.handles.big = std::make_shared<const std::string>(kib * 1024, 'b');
+    const int before = s.handles.requests;
+    clients.push_back(s.connect(4096));
+    clients.back().send(get("/big") + get("/slow", "Connection: close\r\n"));
+    ASSERT_TRUE(eventually([&] { return s.handles.requests > before; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // until it blocks
+    clients.back().send("x");
+  }
+  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
+}
+
+TEST_P(HttpLimits, APeerThatDoesNotCloseAfterItsLastAnswerIsClosed) {
+  server_options options = quick_options();
+  options.limit.linger_timeout_ms = 100;
+  scripted_server s(options);
+  raw_client c = s.connect();
+  // The rest of the body never comes.
+  EXPECT_EQ(
+      c.ask("POST /fast HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 100\r\n\r\nabc").status,
+      200);
+  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
+}
+
+TEST_P(HttpLimits, ABodyThatNobodyReadsAndThatStopsIsClosed) {
+  server_options options = quick_options();
+  options.limit.body_progress_timeout_ms = 100;
+  scripted_server s(options);
+  raw_client c = s.connect();
+  EXPECT_EQ(c.ask("POST /fast HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc").status, 200);
+  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0; }));
 }
 
 // What it sends is no sign that it takes anything: with TLS any byte wakes the writer.

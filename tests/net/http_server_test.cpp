@@ -3,10 +3,20 @@
 
 #include <gtest/gtest.h>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+#include <memory>
 #include <string>
+#include <thread>
 
 #include "perf/metrics.h"
+#include "tests/net/core_writes.h"
 #include "tests/net/scripted_server.h"
 
 namespace syncline::net::http {
@@ -37,6 +47,56 @@ TEST_P(HttpServer, AnswersWithTheStandardLines) {
   EXPECT_EQ(r.header("Date").size(), std::string("Sun, 06 Nov 1994 08:49:37 GMT").size());
   EXPECT_EQ(r.header("X-Request-Id").size(), 13U);
   EXPECT_EQ(r.header("Connection"), "");
+}
+
+TEST_P(HttpServer, TellsTheDateOfEachSecond) {
+  scripted_server s(quick_options());
+  raw_client c = s.connect();
+  const auto told = [&] {
+    std::tm parts{};
+    const std::string text = c.ask(get("/fast")).header("Date");
+    const char* const end = ::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    EXPECT_TRUE(end != nullptr && *end == '\0') << text;
+    return ::timegm(&parts);
+  };
+  const std::time_t first = told();
+  EXPECT_LE(std::abs(std::time(nullptr) - first), 2);
+  EXPECT_TRUE(eventually([&] { return told() > first; }));
+}
+
+TEST_P(HttpServer, WritesAPipelinedBatchWithOneCall) {
+  scripted_server s(quick_options());
+  raw_client c = s.connect();
+  ASSERT_EQ(c.ask(get("/fast")).status, 200);
+  std::string batch;
+  for (int i = 0; i < 16; ++i) batch += get("/fast");
+  const std::uint64_t before = net::testing::core_writes();
+  c.send(batch);
+  for (int i = 0; i < 16; ++i) EXPECT_EQ(c.receive_response().body, "fast");
+  EXPECT_EQ(net::testing::core_writes() - before, SYNCLINE_COUNTS_CALLS ? 1U : 0U);
+}
+
+TEST(HttpServerOverTcp, DoesNotWaitForMoreToSend) {
+  scripted_server s;
+  raw_client c = s.connect();
+  ASSERT_EQ(c.ask(get("/fast")).status, 200);
+  int accepted = 0;
+  for (int descriptor = 3; descriptor < 1024; ++descriptor) {
+    sockaddr_in at{}, from{};
+    socklen_t at_size = sizeof at, from_size = sizeof from;
+    if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&at), &at_size) != 0 ||
+        at.sin_family != AF_INET ||
+        ::getpeername(descriptor, reinterpret_cast<sockaddr*>(&from), &from_size) != 0 ||
+        ntohs(at.sin_port) != s.serves.port()) {
+      continue;
+    }
+    ++accepted;
+    int on = 0;
+    socklen_t size = sizeof on;
+    EXPECT_EQ(::getsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, &size), 0);
+    EXPECT_NE(on, 0);
+  }
+  EXPECT_EQ(accepted, 1);
 }
 
 TEST_P(HttpServer, KeepsAConnectionForFastAndSlowRequests) {
@@ -208,6 +268,24 @@ TEST(HttpServerOverTcp, ListensOnAUnixSocketAndReplacesAStaleOne) {
   }
   raw_client gone(path);
   EXPECT_FALSE(gone.connected());
+}
+
+// A restart: the old server still drains when the new one takes its path.
+TEST(HttpServerOverTcp, OneThatEndsLeavesTheUnixSocketToItsSuccessor) {
+  const server_options options = quick_options(testing::form::unix_socket);
+  auto old = std::make_unique<scripted_server>(options);
+  raw_client held = old->connect();
+  held.send(get("/hold"));
+  ASSERT_TRUE(eventually([&] { return old->handles.waiting == 1; }));
+  std::thread drainer([&] { EXPECT_TRUE(old->serves.drain(60000)); });
+  const std::string path = options.address.substr(std::string("unix:").size());
+  EXPECT_TRUE(eventually([&] { return !raw_client(path).connected(); }));
+  scripted_server successor(options);
+  old->handles.released = true;
+  drainer.join();
+  EXPECT_EQ(held.receive_response().body, "held");
+  old.reset();
+  EXPECT_EQ(successor.connect().ask(get("/fast")).body, "fast");
 }
 
 TEST(HttpServerOverTcp, SaysWhichAddressIsTaken) {

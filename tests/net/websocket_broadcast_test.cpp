@@ -18,32 +18,10 @@
 #include <vector>
 
 #include "net/websocket/broadcast_log.h"
+#include "tests/net/core_writes.h"
 #include "tests/net/run_task.h"
 #include "tests/net/watched_memory.h"
 #include "tests/net/websocket_server.h"
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
-#define SYNCLINE_COUNTS_CALLS 1
-#else
-#define SYNCLINE_COUNTS_CALLS 0
-#endif
-
-namespace {
-std::atomic<std::uint64_t> core_writes{0};
-}
-
-#if SYNCLINE_COUNTS_CALLS
-extern "C" {
-ssize_t send(int descriptor, const void* bytes, std::size_t n, int flags) {
-  if (syncline::net::core::current() != nullptr) ++core_writes;
-  return syscall(SYS_sendto, descriptor, bytes, n, flags, nullptr, 0);
-}
-ssize_t sendmsg(int descriptor, const msghdr* message, int flags) {
-  if (syncline::net::core::current() != nullptr) ++core_writes;
-  return syscall(SYS_sendmsg, descriptor, message, flags);
-}
-}
-#endif
 
 namespace syncline::net::websocket {
 namespace {
@@ -80,8 +58,9 @@ struct crowd {
 std::uint64_t writes_until(crowd& c, std::uint64_t before, std::uint64_t expected) {
   // One more round through the core: what was asked for before is done.
   c.run([](const std::vector<session*>&) {});
-  EXPECT_TRUE(!SYNCLINE_COUNTS_CALLS || eventually([&] { return core_writes - before >= expected; }));
-  return core_writes - before;
+  EXPECT_TRUE(!SYNCLINE_COUNTS_CALLS ||
+              eventually([&] { return net::testing::core_writes() - before >= expected; }));
+  return net::testing::core_writes() - before;
 }
 
 TEST(WebsocketBroadcast, SixteenMessagesToAThousandSocketsAreOneCallEach) {
@@ -89,7 +68,7 @@ TEST(WebsocketBroadcast, SixteenMessagesToAThousandSocketsAreOneCallEach) {
   std::vector<std::string> texts;
   for (int i = 0; i < 16; ++i) texts.push_back("message " + std::to_string(i) + std::string(190, 'x'));
   for (const bool by_socket : {false, true}) {
-    const std::uint64_t before = core_writes;
+    const std::uint64_t before = net::testing::core_writes();
     c.run([&](const std::vector<session*>& all) {
       std::vector<broadcast_message> messages;
       for (const std::string& text : texts) messages.emplace_back(opcode::text, text);

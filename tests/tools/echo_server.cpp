@@ -89,7 +89,7 @@ class echo_handler final : public http::handler {
  public:
   explicit echo_handler(websocket::endpoint& sockets) : sockets_(sockets) {}
 
-  http::tried try_answer(http::exchange& x) noexcept override {
+  http::tried try_answer(http::exchange& x) override {
     x.set_route("echo");
     const http::request_head& head = x.head();
     if (!head.header("upgrade").empty()) {

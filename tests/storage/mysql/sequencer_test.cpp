@@ -3,6 +3,8 @@
 #include <thread>
 #include "perf/metrics.h"
 
+#include "storage/mysql/clock_hold.h"
+#include "storage/mysql/text_rows.h"
 #include "tests/storage/mysql/sequencer_fixture.h"
 
 namespace syncline::storage::mysql {
@@ -254,6 +256,38 @@ TEST_F(MysqlSequencer, ANodeThatHangsWithTheClockIsThrownOut) {
   sql("INSERT INTO notes VALUES (1,7,'a')");
   EXPECT_TRUE(eventually([&] { return node->made->watermark() == 1; }));
   close(hangs);
+}
+
+// Numbering, purges and generations as much as the sequencer; what is done between takes as long as it takes.
+TEST_F(MysqlSequencer, WhoHoldsTheClockAndSaysNothingIsThrownOut) {
+  const auto limits = get<lines>([&](request_context& context) -> task<net::result<lines>> {
+    lines seen;
+    const auto look = [&]() -> task<void> {
+      auto asking = query(context, *db_, "SELECT CAST(@@SESSION.mysqlx_wait_timeout AS CHAR)");
+      net::result<text_rows> got = co_await std::move(asking);
+      seen.push_back(got ? std::string(got->front().text(0)) : got.error().text());
+    };
+    co_await look();
+    for (const bool ends_well : {true, false}) {
+      auto beginning = clock_hold::begin(context, *db_);
+      net::result<clock_hold> hold = co_await std::move(beginning);
+      if (!hold) co_return hold.error();
+      co_await look();
+      if (ends_well) {
+        auto ending = hold->commit(context);
+        static_cast<void>(co_await std::move(ending));
+      } else {
+        auto undoing = hold->rollback(context);
+        co_await std::move(undoing);
+      }
+      co_await look();
+    }
+    co_return seen;
+  });
+  ASSERT_TRUE(limits) << limits.error().text();
+  const std::string usual = limits->front(), short_one = std::to_string(kHoldMaxS);
+  EXPECT_NE(usual, short_one);
+  EXPECT_EQ(*limits, (lines{usual, short_one, usual, short_one, usual}));
 }
 
 // Their rows are locked; the sequencer must not touch them, also where a scan would seem cheaper to MySQL.
