@@ -98,11 +98,10 @@ void l1_shared::count_refused(const flight& one) noexcept {
 
 departure::~departure() {
   if (left_.empty()) return;
-  net::error why(net::errc::cancelled, "the load was abandoned");
-  if (!departed_) {
-    why = net::error(net::errc::overloaded, "the load could not be begun");
-    why.retry_after_ms = 1000;
-  }
+  // Its task ended without a word: no memory to begin it or to wake it (Asio then drops a coroutine that
+  // waits), or its core ends.
+  net::error why(net::errc::overloaded, departed_ ? "the load was abandoned" : "the load could not be begun");
+  why.retry_after_ms = 1000;
   fail(why);
 }
 

@@ -428,7 +428,7 @@ TEST_F(L1Test, AWaiterOfAnotherCoreIsToldWhenTheLoadingCoreEnds) {
   ASSERT_TRUE(misses_reach(2));
   on(0).stop();
   on(0).join();
-  EXPECT_EQ(second->answer().error().code, errc::cancelled);
+  EXPECT_EQ(second->answer().error().code, errc::overloaded);
   loader_.open();
   EXPECT_EQ(ask(1, {"k"})->body(), "value") << "the key is free";
   static_cast<void>(first);
