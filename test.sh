@@ -133,14 +133,33 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_init_
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
 
+# The server that tests share begins each stage anew: what an earlier stage did to it must not fail this one too.
+restart_mysql() {
+  [ -n "${SYNCLINE_TEST_MYSQL:-}" ] || return 0
+  tests/tools/mysql.sh stop "$private/mysql"
+  tests/tools/mysql.sh start "$private/mysql"
+}
+# After tests that failed: a server that ended by itself, or that is full, is the cause and not each of them.
+show_mysql() {
+  [ -n "${SYNCLINE_TEST_MYSQL:-}" ] || return 0
+  echo "MySQL: $(tests/tools/mysql.sh status "$private/mysql"); its log, and what this machine has:"
+  tail -n 40 "$private/mysql/mysqld.log"
+  grep -E '^Mem(Total|Available)' /proc/meminfo
+  df -h "$private" | tail -n 1
+  dmesg 2>/dev/null | grep -i -E 'out of memory|killed process' | tail -n 3
+}
+
 # run_ctest PRESET [OPTION...]: the output is kept for the end, the report for the summary.
 run_ctest() {
-  local preset=$1
+  local preset=$1 ok=0
   shift
+  restart_mysql >>"$results/mysql.log" 2>&1 || { tail -n 20 "$results/mysql.log" && return 1; }
   local before=()
   [ "$preset" = release ] || before=("${fixed_addresses[@]}")
   "${before[@]}" ctest --preset "$preset" -j "$tests_at_once" --no-tests=error --no-label-summary --output-junit "$results/$preset.xml" "$@" \
-    2>&1 | tee "$results/$preset.log" | { grep -v -E '^ *Start +[0-9]+:| +Passed +[0-9.]+ sec$' || true; }
+    2>&1 | tee "$results/$preset.log" | { grep -v -E '^ *Start +[0-9]+:| +Passed +[0-9.]+ sec$' || true; } || ok=1
+  [ "$ok" = 0 ] || show_mysql || true
+  return "$ok"
 }
 
 # Each target runs for a few seconds on its seeds and what it finds; a finding is kept under build/fuzz/findings.

@@ -77,10 +77,15 @@ class mysql_connection final : public model_connection {
       const std::size_t end = std::min(sql.find(";\n", at), sql.size());
       const std::string each = sql.substr(at, end - at);
       at = end + 2;
-      good = each.find_first_not_of(" \n;") == std::string::npos || ask(each).has_value();
+      if (each.find_first_not_of(" \n;") == std::string::npos) continue;
+      const auto answered = ask(each);
+      good = answered.has_value();
+      if (!good) why_ = answered.error().text();
     }
     return good;
   }
+  // Of the last run() that failed.
+  [[nodiscard]] const std::string& why() const { return why_; }
   std::vector<std::string> rows(const std::string& sql) override {
     const auto answered = ask(sql);
     if (!answered) throw std::runtime_error(sql + ": " + answered.error().text());
@@ -110,6 +115,7 @@ class mysql_connection final : public model_connection {
   }
 
   std::shared_ptr<const mysql::session_options> options_;
+  std::string why_;
   net::core on_{0, false};
   std::unique_ptr<mysql::sql_connection> db_;
 };
@@ -263,7 +269,8 @@ class mysql_model_database final : public model_database {
   void outside(const std::string& sql) {
     auto options = std::make_shared<mysql::session_options>(options_);
     options->schema = "information_schema";
-    if (!mysql_connection(std::move(options)).run(sql)) fmt::print(stderr, "failed: {}\n", sql);
+    mysql_connection connection(std::move(options));
+    if (!connection.run(sql)) fmt::print(stderr, "failed: {}: {}\n", sql, connection.why());
   }
 
   mysql::session_options options_;

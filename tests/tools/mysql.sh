@@ -238,9 +238,12 @@ launch() {
 }
 
 start() {
-  local base account ports x_port attempt
+  local base account ports x_port attempt pid
   get
-  if server_pid >/dev/null && sql -e 'select 1' >/dev/null 2>&1; then return 0; fi
+  if pid=$(server_pid); then
+    kill -CONT "$pid" 2>/dev/null || true  # a test that ended early may have left it frozen
+    ! sql -e 'select 1' >/dev/null 2>&1 || return 0
+  fi
   mkdir -p "$folder" "$sockets"
   chmod 755 "$folder" "$sockets"
   choose_account
@@ -330,6 +333,6 @@ case $command in
       echo 'not running'
       exit 3
     }
-    echo "running, process $pid"
+    echo "running, process $pid, $(sql -e 'select count(*) from information_schema.processlist' 2>&1) sessions"
     ;;
 esac
