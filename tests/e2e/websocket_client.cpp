@@ -18,6 +18,27 @@ namespace {
   throw std::runtime_error(std::string("websocket: ") + what);
 }
 
+std::string masked_frame(unsigned op, std::string_view payload, bool final) {
+  std::string out;
+  out.push_back(static_cast<char>((final ? 0x80U : 0U) | op));
+  if (payload.size() < 126) {
+    out.push_back(static_cast<char>(0x80U | payload.size()));
+  } else {
+    out.push_back(static_cast<char>(0x80U | 127U));
+    for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(payload.size() >> shift));
+    if (payload.size() <= 0xFFFF) {  // the shortest form is a rule
+      out.resize(2);
+      out[1] = static_cast<char>(0x80U | 126U);
+      out.push_back(static_cast<char>(payload.size() >> 8U));
+      out.push_back(static_cast<char>(payload.size()));
+    }
+  }
+  const std::array<char, 4> key{0x12, 0x34, 0x56, 0x78};
+  out.append(key.data(), key.size());
+  for (std::size_t i = 0; i < payload.size(); ++i) out.push_back(static_cast<char>(payload[i] ^ key[i % 4]));
+  return out;
+}
+
 }  // namespace
 
 websocket_client::websocket_client(std::uint16_t port, std::string_view target, bool deflate,
@@ -81,26 +102,19 @@ bool websocket_client::fill(int timeout_ms) {
   return true;
 }
 
-void websocket_client::send_frame(unsigned op, std::string_view payload) {
-  std::string out;
-  out.push_back(static_cast<char>(0x80U | op));
-  if (payload.size() < 126) {
-    out.push_back(static_cast<char>(0x80U | payload.size()));
-  } else {
-    out.push_back(static_cast<char>(0x80U | 127U));
-    for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(payload.size() >> shift));
-    if (payload.size() <= 0xFFFF) {  // the shortest form is a rule
-      out.resize(2);
-      out[1] = static_cast<char>(0x80U | 126U);
-      out.push_back(static_cast<char>(payload.size() >> 8U));
-      out.push_back(static_cast<char>(payload.size()));
-    }
-  }
-  const std::array<char, 4> key{0x12, 0x34, 0x56, 0x78};
-  out.append(key.data(), key.size());
-  for (std::size_t i = 0; i < payload.size(); ++i) out.push_back(static_cast<char>(payload[i] ^ key[i % 4]));
-  if (::send(fd_, out.data(), out.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(out.size()))
+void websocket_client::send_bytes(std::string_view bytes) const {
+  if (::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(bytes.size()))
     broken("cannot send");
+}
+
+void websocket_client::send_frame(unsigned op, std::string_view payload, bool final) {
+  send_bytes(masked_frame(op, payload, final));
+}
+
+void websocket_client::send_texts(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += masked_frame(1, text, true);
+  send_bytes(all);
 }
 
 bool websocket_client::take_frame(frame& out) {

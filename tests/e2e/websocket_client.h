@@ -25,7 +25,8 @@ class websocket_client {
   [[nodiscard]] int status() const { return status_; }  // 101 when it is open
   [[nodiscard]] const std::string& refusal() const { return buffer_; }
   void send_text(std::string_view text) { send_frame(1, text); }
-  void send_frame(unsigned op, std::string_view payload);
+  void send_texts(const std::vector<std::string>& texts);  // in one write
+  void send_frame(unsigned op, std::string_view payload, bool final = true);
   // The next text or binary message; nothing when `timeout_ms` passed or the server closed (see
   // close_code()).
   [[nodiscard]] std::optional<std::string> next_message(int timeout_ms);
@@ -41,6 +42,7 @@ class websocket_client {
     bool compressed = false;
     std::string payload;
   };
+  void send_bytes(std::string_view bytes) const;
   bool fill(int timeout_ms);
   void handshake(std::string_view target, bool deflate, const std::vector<std::string>& headers);
   [[nodiscard]] bool take_frame(frame& out);

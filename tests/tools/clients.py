@@ -295,10 +295,11 @@ class Bystander(threading.Thread):
 
     def __init__(self, port):
         super().__init__(daemon=True)
-        self.port, self.done, self.times, self.errors = port, False, [], 0
+        self.port, self.done, self.times, self.errors = port, False, [], []
 
     def run(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        expected = None
         while not self.done:
             began = time.monotonic()
             try:
@@ -306,13 +307,18 @@ class Bystander(threading.Thread):
                     connection.close()
                 connection.request("GET", "/v1/users/1")
                 answer = connection.getresponse()
-                answer.read()
-                self.errors += answer.status != 200
-            except OSError:
-                self.errors += 1
+                got = (answer.status, answer.getheader("ETag"), answer.read())
+                expected = expected or got
+                if got != expected or got[0] != 200 or b'"id":1' not in got[2]:
+                    self.errors.append(got)
+            except (OSError, http.client.HTTPException) as error:
+                self.errors.append(error)
                 connection.close()
             self.times.append((time.monotonic() - began) * 1000)
             time.sleep(0.005)
+
+    def p99(self):
+        return sorted(self.times)[int(len(self.times) * 0.99)]
 
     def figures(self):
         ordered = sorted(self.times)
@@ -340,7 +346,9 @@ def attacks(api):
         beside.join()
         plain = re.sub(r"\x1b\[[\d;]*m", "", out)
         connected = max([int(n) for n in re.findall(r"connected:\s+(\d+)", plain)] or [0])
-        check(f"1,000 {name}, {connected} connected at once", beside.errors == 0 and connected > 0, beside.figures())
+        # The attacker shares our cores: ten times as slow is its doing, a wait for one of its connections would be seconds.
+        unharmed = not beside.errors and beside.p99() < max(50, 10 * alone.p99())
+        check(f"1,000 {name}, {connected} connected at once", unharmed and connected > 0, f"{beside.figures()} {beside.errors[:3] or ''}")
 
 
 def main():
