@@ -9,7 +9,6 @@
 namespace syncline::server {
 
 struct bulk_figures {
-  perf::gauge& in_flight = perf::metrics::add_gauge("syncline_bulk_uploads", "Bulk uploads in flight");
   perf::counter rows = perf::metrics::add_counter("syncline_bulk_rows_total",
                                                   "Rows of bulk uploads that were stored or found unchanged");
   perf::counter rejected = perf::metrics::add_counter("syncline_bulk_rejected_rows_total",

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "net/core/turn.h"
+#include "server/admission.h"
 #include "server/bulk_figures.h"
 #include "server/idempotency.h"
 #include "server/problems.h"
@@ -18,13 +19,6 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kReportAfter{5};  // of silence
-
-struct counted_upload {
-  counted_upload() { bulk_counts().in_flight.add(1); }
-  ~counted_upload() { bulk_counts().in_flight.add(-1); }
-  counted_upload(const counted_upload&) = delete;
-  counted_upload& operator=(const counted_upload&) = delete;
-};
 
 // A batch found its key's record elsewhere: another node is at work with it, or a batch before it failed.
 bool moved(const net::error& why) {
@@ -112,7 +106,6 @@ bulk_session::bulk_session(const services& with, net::http::exchange& x, bulk_re
       landing_(x.context().on(), net::work_class::bulk) {}
 
 net::task<void> bulk_session::run() {
-  const counted_upload counted;
   if (!request_.idempotency_key.empty()) {
     auto done = co_await recall();
     if (!done) co_return co_await end_with(done.error());
@@ -279,9 +272,8 @@ net::task<net::result<void>> bulk_session::take_batch() {
 net::task<net::result<void>> bulk_session::launch(bulk_batch full) {
   auto next = std::make_shared<flight>(x_->context().on());
   next->batch = std::move(full);
-  // Each batch looks whether its key's record is where the one before it left it. SQLite's one writer keeps
-  // their order; on MySQL they would overtake each other.
-  if (next->batch.rows.remember && with_->settings->engine == "mysql") {
+  // Each batch looks whether its key's record is where the one before it left it.
+  if (next->batch.rows.remember && !with_->store->keeps_write_order()) {
     auto landed = co_await land_all();
     if (!landed) co_return landed.error();
   }
@@ -411,6 +403,12 @@ net::task<void> bulk_upload(const services& with, net::http::exchange& x, const 
   x.context().set_deadline(net::steady_time::max());
   auto request = read_bulk_request(x, of);
   if (!request) co_return;
+  const admission admitted(long_work::upload, with.settings->bulk.uploads_max);
+  if (!admitted) {
+    net::error full(errc::overloaded, "too many uploads at once");
+    full.retry_after_ms = 1000;
+    co_return answer_error(x, full);
+  }
   auto key = read_idempotency_key(x);
   if (!key) co_return answer_error(x, key.error());
   static requests_in_progress in_progress;

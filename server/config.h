@@ -33,6 +33,7 @@ struct sync_options {
 };
 
 struct bulk_options {
+  std::uint32_t uploads_max = 1000;  // at once, over all cores: 503 beyond
   std::uint32_t batch_rows = 250;
   std::uint32_t batch_bytes_max = 1024 * 1024;  // a batch is cut here even with fewer rows
   std::uint32_t row_bytes_max = 1024 * 1024;

@@ -257,6 +257,8 @@ const setting kSettings[] = {
     {"subscribe.origins", at<&config::subscribe, &subscribe_options::origins>, 0, 0, {}, {},
      "Origins of web pages that may subscribe, comma separated, `*` for all; empty: only pages of this host."},
 
+    {"bulk.uploads_max", at<&config::bulk, &bulk_options::uploads_max>, 1, 10'000'000, {}, "uploads",
+     "Bulk uploads at once; one more is answered 503."},
     {"bulk.batch_rows", at<&config::bulk, &bulk_options::batch_rows>, 1, 100'000, {}, "rows",
      "Rows of one batch of an upload, written in one transaction slice."},
     {"bulk.batch_bytes_max", at<&config::bulk, &bulk_options::batch_bytes_max>, kKiB, 256 * kMiB, {}, "bytes",

@@ -16,7 +16,7 @@ subscription::subscription(const services& with, net::core& on, net::websocket::
       socket_(&socket),
       id_(std::move(id)),
       ended_(std::move(ended)),
-      place_(std::in_place, with.settings->sync.streams_max),
+      admission_(std::in_place, long_work::stream, with.settings->sync.streams_max),
       context_(on, net::work_class::sync),
       room_(on),
       turns_(std::move(turns)),
@@ -30,7 +30,7 @@ void subscription::start() {
 void subscription::stop() noexcept {
   socket_ = nullptr;
   ended_ = nullptr;
-  place_.reset();
+  admission_.reset();
   context_.cancel();
 }
 
@@ -81,7 +81,7 @@ net::task<net::result<void>> subscription::flush() {
 }
 
 net::task<net::result<void>> subscription::follow() {
-  if (!place_ || !*place_) {
+  if (!admission_ || !*admission_) {
     net::error full(errc::overloaded, "too many sync streams at once");
     full.retry_after_ms = 1000;
     co_return full;

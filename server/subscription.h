@@ -18,9 +18,9 @@
 
 #include "net/core/event.h"
 #include "net/websocket/session.h"
+#include "server/admission.h"
 #include "server/feed_follower.h"
 #include "server/page_turns.h"
-#include "server/stream_place.h"
 
 namespace syncline::server {
 
@@ -57,7 +57,7 @@ class subscription final : public line_sink, public std::enable_shared_from_this
   net::websocket::session* socket_;
   std::string id_;
   std::function<void(const std::string& id)> ended_;
-  std::optional<stream_place> place_;
+  std::optional<admission> admission_;
   net::request_context context_;
   net::event room_;
   std::shared_ptr<page_turns> turns_;  // of the socket

@@ -9,11 +9,11 @@
 #include "net/core/blocking_threads.h"
 #include "net/core/gzip.h"
 #include "server/accept_encoding.h"
+#include "server/admission.h"
 #include "server/feed_follower.h"
 #include "server/problems.h"
 #include "server/query.h"
 #include "server/routes.h"
-#include "server/stream_place.h"
 
 namespace syncline::server {
 namespace {
@@ -138,8 +138,8 @@ net::task<void> sync_stream(const services& with, net::http::exchange& x) {
   };
   auto request = make_stream_request(with, text("scope"), text("resources"), text("since"));
   if (!request) co_return answer_error(x, request.error());
-  stream_place place(with.settings->sync.streams_max);
-  if (!place) {
+  const admission admitted(long_work::stream, with.settings->sync.streams_max);
+  if (!admitted) {
     net::error full(errc::overloaded, "too many sync streams at once");
     full.retry_after_ms = 1000;
     co_return answer_error(x, full);

@@ -179,6 +179,8 @@ class store {
   // Any thread. The stream's hash with the incarnations of its tables.
   [[nodiscard]] virtual std::shared_ptr<const stream> make_stream(std::vector<stream_part> parts) const = 0;
   [[nodiscard]] virtual std::int64_t watermark() const noexcept = 0;  // published
+  // Whether batches are stored in the order in which write() was called, also while several are at work.
+  [[nodiscard]] virtual bool keeps_write_order() const noexcept = 0;
   [[nodiscard]] virtual store_figures read_figures() const = 0;
   // Before any request; the listener outlives the store.
   virtual void set_listener(feed_listener* listener) = 0;

@@ -57,6 +57,7 @@ class mysql_store final : public store {
 
   std::shared_ptr<const stream> make_stream(std::vector<stream_part> parts) const override;
   std::int64_t watermark() const noexcept override { return shared_.feed->watermark(); }
+  bool keeps_write_order() const noexcept override { return false; }
   store_figures read_figures() const override;
   void set_listener(feed_listener* listener) override { shared_.feed->set_listener(listener); }
   void stop() override;

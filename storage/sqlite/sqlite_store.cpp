@@ -56,6 +56,7 @@ class sqlite_store final : public store {
 
   std::shared_ptr<const stream> make_stream(std::vector<stream_part> parts) const override;
   std::int64_t watermark() const noexcept override { return shared_.front.watermark(); }
+  bool keeps_write_order() const noexcept override { return true; }  // one writer
   store_figures read_figures() const override;
   void set_listener(feed_listener* listener) override { shared_.front.set_listener(listener); }
   void stop() override;

@@ -267,6 +267,24 @@ TEST(Bulk, AGzipBombEndsAtTheLimitOfDecodedBytes) {
   EXPECT_EQ(upload(server.port(), kItems, row(30000)).count("created"), 1);
 }
 
+TEST(Bulk, OneMoreThanMayBeAtWorkIsToldToComeBack) {
+  const small_server server({"bulk.uploads_max=2"});
+  http_client first(server.port());
+  http_client second(server.port());
+  for (http_client* const each : {&first, &second}) each->begin_upload(kItems);
+  first.send_piece(row(1));
+  second.send_piece(row(2));
+  ASSERT_TRUE(eventually([&] { return server.metric("syncline_bulk_uploads") == 2; }));
+  const answer refused = fetch(server.port(), "POST", kItems, row(3));
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(problem_type(refused), "overloaded") << refused.body;
+  EXPECT_EQ(refused.header("retry-after"), "1");
+  EXPECT_EQ(server.metric("syncline_bulk_uploads_refused_total"), 1);
+  first.reset();
+  ASSERT_TRUE(eventually([&] { return server.metric("syncline_bulk_uploads") == 1; }));
+  EXPECT_EQ(upload(server.port(), kItems, row(3)).count("created"), 1);
+}
+
 TEST(Bulk, AClientThatResetsInTheMiddleLosesOnlyWhatWasNotReported) {
   const small_server server;
   http_client client(server.port());

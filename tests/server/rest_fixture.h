@@ -199,6 +199,7 @@ class watched_store final : public storage::store {
     return real_->make_stream(std::move(parts));
   }
   std::int64_t watermark() const noexcept override { return real_->watermark(); }
+  bool keeps_write_order() const noexcept override { return real_->keeps_write_order(); }
   storage::store_figures read_figures() const override { return real_->read_figures(); }
   void set_listener(storage::feed_listener* listener) override { real_->set_listener(listener); }
   void stop() override { real_->stop(); }
