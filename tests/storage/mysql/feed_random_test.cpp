@@ -1,10 +1,11 @@
 // Writers of every kind, nodes and connections that die, and a reader who must not miss a committed change.
 //
 // 64 sessions write with delays and rollbacks, move rows between scopes and keys, delete and insert again;
-// two nodes number what they commit, are stopped and started, and all connections are killed at random. A
-// reader follows `seq <= clock` in snapshots, as page_reader does. In the end his copy must be the table,
-// each row of an append-only table must have been seen, and what the feed says about rows being gone must be
-// so. The same writers make a reader who polls ids, and a sequencer that skips locked rows, fail.
+// two nodes number what they commit, are stopped and started, and all connections are killed at random, in
+// one test the server too. A reader follows `seq <= clock` in snapshots, as page_reader does. In the end his
+// copy must be the table, each row of an append-only table must have been seen, and what the feed says about
+// rows being gone must be so. The same writers make a reader who polls ids, and a sequencer that skips locked
+// rows, fail.
 //
 // SYNCLINE_FEED_TEST_S: how long to write (4 s), SYNCLINE_FEED_CHANGES: until so many changes are committed,
 // SYNCLINE_FEED_SEED: replay.
@@ -109,6 +110,7 @@ class MysqlFeedRandom : public mysql_feed_test {
         auto opening = native_connection::open(context, here());
         auto made = co_await std::move(opening);
         if (made) db = std::move(*made);
+        if (!made) static_cast<void>(co_await net::sleep_until(context, in_ms(20)));  // the server is down
         const std::string level = number % 2 == 0 ? "REPEATABLE READ" : "READ COMMITTED";
         if (made) {
           auto setting = mysql::run(context, *db, "SET SESSION TRANSACTION ISOLATION LEVEL " + level);
@@ -228,6 +230,42 @@ class MysqlFeedRandom : public mysql_feed_test {
           get<text_rows>([&](request_context& context) { return query(context, *db_, "KILL " + id); }));
     }
   }
+  // All at once while `more`, and what must be true then.
+  void follow(int between_pages_ms, const std::function<bool()>& more) {
+    mysql_options options;
+    options.feed_round_rows = 100;  // many rounds
+    options.feed_poll_ms = 2;
+    std::mt19937 rng(seed_ * 7 + 1);
+    std::unique_ptr<feed_node> nodes[2] = {started(all_, options), started(all_, options)};
+    copies copy;
+    std::int64_t at = 0;
+    begin_writers(kWriters);
+    for (int turn = 0; more(); ++turn) {
+      read_page(copy, at);
+      if (turn % 20 == 7) kill_some(rng);
+      if (turn % 50 == 30) {
+        std::unique_ptr<feed_node>& one = nodes[rng() % 2];
+        one.reset();
+        one = started(all_, options);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(between_pages_ms));
+    }
+    end_writers();
+    for (auto& node : nodes) {
+      EXPECT_TRUE(eventually([&] { return node->settled() >= 0; })) << node->trouble.text();
+      EXPECT_TRUE(node->heard.in_order());
+      EXPECT_FALSE(node->heard.published_before());
+    }
+    while (read_page(copy, at)) {
+    }
+    EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_pending"), "0");
+    EXPECT_EQ(at, clock_seq());
+    const std::size_t missed = misses(copy);
+    std::printf("%ld changes committed, %zu missed, %zu inverted\n", committed_.load(), missed, inverted());
+    EXPECT_EQ(missed, 0U);
+    EXPECT_EQ(inverted(), 0U);
+    EXPECT_GT(committed_.load(), 500);
+  }
   [[nodiscard]] static int seconds() {
     const std::string given = environment("SYNCLINE_FEED_TEST_S");
     return given.empty() ? 4 : std::stoi(given);
@@ -242,42 +280,45 @@ class MysqlFeedRandom : public mysql_feed_test {
 };
 
 TEST_F(MysqlFeedRandom, AReaderOfTheFeedMissesNothing) {
-  mysql_options options;
-  options.feed_round_rows = 100;  // many rounds
-  options.feed_poll_ms = 2;
-  std::mt19937 rng(seed_ * 7 + 1);
-  std::unique_ptr<feed_node> nodes[2] = {started(all_, options), started(all_, options)};
-  copies copy;
-  std::int64_t at = 0;
-  begin_writers(kWriters);
   const std::string target = environment("SYNCLINE_FEED_CHANGES");
   const auto until = steady::now() + std::chrono::seconds(seconds());
-  for (int turn = 0; target.empty() ? steady::now() < until : committed_ < std::stol(target); ++turn) {
-    read_page(copy, at);
-    if (turn % 20 == 7) kill_some(rng);
-    if (turn % 50 == 30) {
-      std::unique_ptr<feed_node>& one = nodes[rng() % 2];
-      one.reset();
-      one = started(all_, options);
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(target.empty() ? 5 : 20));
+  follow(target.empty() ? 5 : 20,
+         [&] { return target.empty() ? steady::now() < until : committed_ < std::stol(target); });
+}
+
+// The server is everybody's, so this runs alone (tests/CMakeLists.txt).
+class MysqlServerRestartRandom : public MysqlFeedRandom {
+ protected:
+  // As a crash ends it, under all writers and nodes, and back again.
+  void kill_server() {
+    const std::string generation = one_field("SELECT MAX(number) FROM syncline_generation");
+    const std::int64_t seq = clock_seq();
+    server_tool("kill");
+    server_tool("start");
+    close(db_);
+    db_ = open_connection(here());
+    EXPECT_EQ(
+        one_field(fmt::format("SELECT COUNT(*) FROM syncline_generation WHERE number>{} AND first_seq<{}",
+                              generation, seq)),
+        "0")
+        << "a durable server makes nobody start over";
+    ++kills_;
   }
-  end_writers();
-  for (auto& node : nodes) {
-    node->settled();
-    EXPECT_GE(node->settled(), 0) << node->trouble.text();
-    EXPECT_TRUE(node->heard.in_order());
-    EXPECT_FALSE(node->heard.published_before());
-  }
-  while (read_page(copy, at)) {
-  }
-  EXPECT_EQ(one_field("SELECT COUNT(*) FROM syncline_pending"), "0");
-  EXPECT_EQ(at, clock_seq());
-  const std::size_t missed = misses(copy);
-  std::printf("%ld changes committed, %zu missed, %zu inverted\n", committed_.load(), missed, inverted());
-  EXPECT_EQ(missed, 0U);
-  EXPECT_EQ(inverted(), 0U);
-  EXPECT_GT(committed_.load(), 500);
+  int kills_ = 0;
+};
+
+TEST_F(MysqlServerRestartRandom, AReaderOfTheFeedMissesNothing) {
+  const std::string target = environment("SYNCLINE_FEED_CHANGES");
+  const long enough = target.empty() ? 8000 : std::stol(target);
+  const long between = std::max(1500L, enough / 40);
+  long next_kill = between;
+  follow(5, [&] {
+    if (committed_ < next_kill) return committed_ < enough;
+    kill_server();
+    next_kill = committed_ + between;
+    return true;
+  });
+  EXPECT_GE(kills_, 2);
 }
 
 // Ids become visible out of order: who reads on from the last id he saw misses what is committed later.
