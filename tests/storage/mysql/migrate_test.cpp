@@ -305,6 +305,50 @@ TEST_F(MysqlMigrate, WhatDoesNotFitIsRefusedWithTheReason) {
   EXPECT_TRUE(fine.at(0).columns[1].nullable);
 }
 
+// A server that answers some questions about itself as another one would.
+class pretending_connection final : public sql_connection {
+ public:
+  pretending_connection(sql_connection& real, std::map<std::string, std::string, std::less<>> instead)
+      : real_(&real), instead_(std::move(instead)) {}
+  task<net::result<result_rows>> sql(request_context& context, std::string_view text) override {
+    const auto other = instead_.find(text);
+    return real_->sql(context, other == instead_.end() ? text : std::string_view(other->second));
+  }
+  task<net::result<result_rows>> execute(request_context& context, std::string_view text,
+                                         std::span<const argument> with) override {
+    return real_->execute(context, text, with);
+  }
+  task<net::result<statement_notes>> read(request_context& context, std::string_view text,
+                                          std::span<const argument> with, row_sink& into) override {
+    return real_->read(context, text, with, into);
+  }
+  task<net::result<void>> reset(request_context& context) override { return real_->reset(context); }
+  void close() override { real_->close(); }
+  [[nodiscard]] bool broken() const noexcept override { return real_->broken(); }
+
+ private:
+  sql_connection* real_;
+  std::map<std::string, std::string, std::less<>> instead_;
+};
+
+TEST_F(MysqlMigrate, AServerThatIsTooOldOrHasSeveralPrimariesIsRefused) {
+  make_notes(0);
+  constexpr const char* kGroup = "SHOW GLOBAL VARIABLES LIKE 'group_replication_single_primary_mode'";
+  const auto fitted = [&](std::map<std::string, std::string, std::less<>> instead) {
+    catalog all;
+    all.add(notes());
+    pretending_connection server(*db_, std::move(instead));
+    const auto got = get<void>([&](request_context& context) { return fit_to_schema(context, server, all); });
+    return got ? std::string("it fits") : got.error().text();
+  };
+  EXPECT_EQ(fitted({{"SELECT VERSION()", "SELECT '8.0.19'"}}), "it fits");
+  EXPECT_THAT(fitted({{"SELECT VERSION()", "SELECT '8.0.18-log'"}}),
+              HasSubstr("the server is MySQL 8.0.18-log; 8.0.19 or newer is needed"));
+  EXPECT_EQ(fitted({{kGroup, "SELECT 'group_replication_single_primary_mode','ON'"}}), "it fits");
+  EXPECT_THAT(fitted({{kGroup, "SELECT 'group_replication_single_primary_mode','OFF'"}}),
+              HasSubstr("several primaries"));
+}
+
 // What the documentation lists is enough.
 TEST_F(MysqlMigrate, AnAccountWithTheDocumentedRightsCanMigrate) {
   make_notes(10);
