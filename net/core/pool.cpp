@@ -196,6 +196,12 @@ void connection_pool::begin(work what, pool_slot& slot) {
   }
 }
 
+void connection_pool::give_up(pool_slot& slot) {
+  for (job* each : jobs_) {
+    if (each->slot == &slot) each->context.cancel();
+  }
+}
+
 task<void> connection_pool::run_open(std::unique_ptr<job> running) {
   connection_pool& self = running->owner;
   result<std::unique_ptr<pooled>> made = error(errc::internal, "the connect threw");

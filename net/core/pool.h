@@ -103,6 +103,7 @@ class connection_pool : private pool_hands, private pool_waker {
   void open(pool_slot& slot) override { begin(work::open, slot); }
   void reset(pool_slot& slot) override { begin(work::reset, slot); }
   void validate(pool_slot& slot) override { begin(work::validate, slot); }
+  void give_up(pool_slot& slot) override;
   void close(pool_slot& slot) override { begin(work::close, slot); }
   void wake(pool_waiter& waiter) noexcept override;
   void wake() noexcept override;

@@ -213,7 +213,9 @@ bool pool_state::serve_one(steady_time now) {
     pool_waiter& waiter = *queue_.head(order.classes[i]);
     pool_slot* slot = find(waiter, now);
     if (slot == nullptr) continue;
-    const double part = std::chrono::duration<double>(now - waiter.since) / waiter.budget;
+    // While there was no connection to wait for, nothing stood in a queue.
+    const steady_time since = std::max(waiter.since, served_from_);
+    const double part = std::chrono::duration<double>(now - since) / waiter.budget;
     const bool late = now >= waiter.deadline;
     if (late || of(waiter.work).codel.leaves(now, part)) {
       if (slot->uses == 0) end_use(waiter.work);  // it was not taken after all
@@ -269,6 +271,10 @@ void pool_state::change(pool_slot& slot, condition to, steady_time now) noexcept
 }
 
 void pool_state::make_free(pool_slot& slot, steady_time now) {
+  const bool unproven = slot.is == condition::connecting || slot.is == condition::validating;
+  if (unproven && counted(condition::idle) + counted(condition::busy) + counted(condition::resetting) == 0) {
+    served_from_ = now;
+  }
   if (slot.connection->broken()) {
     destroy(slot, ending::broken);
   } else if (stopping_) {
@@ -385,10 +391,26 @@ void pool_state::tended(pool_slot& slot, bool fit, steady_time now) {
   if (fit) {
     make_free(slot, now);
   } else {
+    const bool lay_idle = slot.is == condition::validating;
+    const steady_time asked = slot.changed;
     destroy(slot, ending::unfit);
+    if (lay_idle) distrust_idle(asked);
   }
   serve(now);
   settle(now);
+}
+
+// One that lay idle is dead, so the server was restarted or a firewall forgot us: whoever has not worked
+// since that was asked is most likely dead too. To ask each would take a waiter's time and keep the permits
+// that new ones need.
+void pool_state::distrust_idle(steady_time asked) {
+  for (const auto& each : slots_) {
+    if (each->is == condition::validating) hands_.give_up(*each);
+  }
+  while (pool_slot* slot = idle_.oldest()) {
+    if (slot->changed > asked) return;
+    destroy(*slot, ending::unfit);
+  }
 }
 
 void pool_state::closed(pool_slot& slot, steady_time now) {

@@ -34,6 +34,7 @@ struct pool_hands {
   virtual void open(pool_slot& slot) = 0;      // ends with opened() or open_failed()
   virtual void reset(pool_slot& slot) = 0;     // ends with tended()
   virtual void validate(pool_slot& slot) = 0;  // ends with tended()
+  virtual void give_up(pool_slot& slot) = 0;   // a validation: tended() comes soon, fit or not
   virtual void close(pool_slot& slot) = 0;     // ends with closed()
   virtual void wake(pool_waiter& waiter) noexcept = 0;
 
@@ -105,6 +106,7 @@ class pool_state {
   void make_free(pool_slot& slot, steady_time now);
   void close(pool_slot& slot, pool_meter::ending why, steady_time now);
   void destroy(pool_slot& slot, pool_meter::ending why);
+  void distrust_idle(steady_time asked);
   void remove(pool_slot& slot) noexcept;
   void pay_debts(steady_time now);
   void retire_idle(steady_time now);
@@ -129,9 +131,10 @@ class pool_state {
   bool connect_known_ = false;
   std::uint64_t random_;
   steady_time heard_{};
-  bool wanting_ = false;  // the node has noted something for us
-  bool pass_on_ = false;  // another core waits for what we let go
-  bool lending_ = false;  // asked for an idle connection that was not idle for long enough yet
+  steady_time served_from_{};  // when the first usable connection came after there had been none
+  bool wanting_ = false;       // the node has noted something for us
+  bool pass_on_ = false;       // another core waits for what we let go
+  bool lending_ = false;       // asked for an idle connection that was not idle for long enough yet
   bool stopping_ = false;
   steady_time reported_{};
   std::uint64_t shed_since_report_ = 0;

@@ -17,6 +17,7 @@ struct hand_connection final : pooled {
   [[nodiscard]] bool needs_reset() const noexcept override { return is_dirty; }
   bool is_broken = false;
   bool is_dirty = false;
+  steady_time since{};  // opened
 };
 
 struct core_by_hand final : pool_hands, pool_waker {
@@ -28,11 +29,12 @@ struct core_by_hand final : pool_hands, pool_waker {
   void open(pool_slot& slot) override { opening.push_back(&slot); }
   void reset(pool_slot& slot) override { resetting.push_back(&slot); }
   void validate(pool_slot& slot) override { validating.push_back(&slot); }
+  void give_up(pool_slot& slot) override { given_up.push_back(&slot); }
   void close(pool_slot& slot) override { closing.push_back(&slot); }
   void wake(pool_waiter& waiter) noexcept override { answered.push_back(&waiter); }
   void wake() noexcept override { woken = true; }
 
-  std::vector<pool_slot*> opening, resetting, validating, closing;
+  std::vector<pool_slot*> opening, resetting, validating, given_up, closing;
   std::vector<pool_waiter*> answered;  // in the order of the answers
   bool woken = false;
   pool_node& node;

@@ -43,12 +43,19 @@ class simulation final : public pool_hands, public pool_waker {
 
   void open(pool_slot& slot) override {
     ++result.opened;
-    at(connect_, [this, &slot] { state_.opened(slot, std::make_unique<hand_connection>(), now_); });
+    at(connect_, [this, &slot] {
+      auto made = std::make_unique<hand_connection>();
+      made->since = now_;
+      state_.opened(slot, std::move(made), now_);
+    });
   }
   void reset(pool_slot&) override {}
   void validate(pool_slot& slot) override {
-    at(microseconds(200), [this, &slot] { state_.tended(slot, true, now_); });
+    // Who is asked and says nothing is given up after tend_timeout_ms.
+    const bool silent = static_cast<hand_connection&>(*slot.connection).since <= forgotten_;
+    end_check(slot, silent ? milliseconds(2000) : microseconds(200), !silent);
   }
+  void give_up(pool_slot& slot) override { end_check(slot, microseconds(0), false); }
   void close(pool_slot& slot) override {
     at(microseconds(0), [this, &slot] { state_.closed(slot, now_); });
   }
@@ -88,6 +95,9 @@ class simulation final : public pool_hands, public pool_waker {
     }
   }
 
+  // A firewall forgets the connections that are open now: nothing that is said on them arrives.
+  void forget_connections() { forgotten_ = now_; }
+
   // The core is busy for so long, in one turn, and hears of nothing.
   void work(microseconds took) { now_ += took; }
 
@@ -123,6 +133,13 @@ class simulation final : public pool_hands, public pool_waker {
     }
   };
 
+  // The end that was told last is the one that happens.
+  void end_check(pool_slot& slot, microseconds later, bool fit) {
+    const int told = ++ends_told_[&slot];
+    at(later, [this, &slot, fit, told] {
+      if (ends_told_[&slot] == told) state_.tended(slot, fit, now_);
+    });
+  }
   void tick() {
     state_.tick(now_);
     at(pool_state::kTick, [this] { tick(); });
@@ -160,6 +177,8 @@ class simulation final : public pool_hands, public pool_waker {
 
   static constexpr steady_time kStart{std::chrono::hours(1)};
   steady_time now_ = kStart;
+  steady_time forgotten_{};
+  std::map<pool_slot*, int> ends_told_;  // of validations
   microseconds connect_;
   std::mt19937_64 random_;
   std::priority_queue<event_at> events_;
@@ -197,6 +216,24 @@ TEST(PoolSimulation, ASpikeOfFiftyOnFiveIdleConnections) {
   EXPECT_EQ(run.result.useful, 50U);
   EXPECT_LE(end.idle, 6U) << "poor pools end with 45";
   EXPECT_LE(run.result.last_answer_ms - 2000, 22.0) << "ten rounds of 2 ms";
+}
+
+TEST(PoolSimulation, ABurstOnConnectionsThatAFirewallForgotWaitsForOneCheckAndAConnect) {
+  pool_options options = by_hand_options();
+  options.connections_max = 10;
+  options.connections_min = 10;
+  simulation run(options, milliseconds(50), 5);
+  run.run_until(milliseconds(1000));
+  ASSERT_EQ(run.state().count().idle, 10U);
+  run.forget_connections();
+  run.run_until(milliseconds(60'000));
+  for (int i = 0; i < 50; ++i) run.ask(milliseconds(20), milliseconds(10'000));
+  run.run_until(milliseconds(90'000));
+  const double took = run.result.last_answer_ms - 60'000;
+  std::printf("forgotten connections: last of 50 answered after %.1f ms\n", took);
+  EXPECT_EQ(run.result.useful, 50U);
+  EXPECT_LE(took, 2000 + 3 * 50 + 5 * 20) << "a check, ten connects by fours, and five rounds of the queue";
+  EXPECT_EQ(run.state().count().idle, 10U);
 }
 
 struct overload_figures {

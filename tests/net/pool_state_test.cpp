@@ -172,28 +172,6 @@ TEST(PoolState, ADirtyConnectionIsResetBeforeTheNextUserAndDestroyedWhenThatFail
   pool.release(two);
 }
 
-TEST(PoolState, AfterLongIdlenessItIsValidatedAndAFailureIsNotHandedOn) {
-  pool_options options = by_hand_options();
-  options.connections_max = 1;
-  pool_by_hand pool(options);
-  pool.warm(1);
-  pool.pass(milliseconds(options.validate_after_idle_ms));
-  pool_waiter& one = pool.ask();
-  EXPECT_EQ(one.granted, nullptr);
-  ASSERT_EQ(pool.core[0]->validating.size(), 1U);
-  EXPECT_TRUE(pool.core[0]->opening.empty()) << "what is being validated may be enough";
-  // The asker goes away meanwhile; the one that comes next must not get an unproven connection.
-  pool.core[0]->state.leave(one, errc::timed_out, pool.now);
-  pool_waiter& two = pool.ask();
-  EXPECT_EQ(two.granted, nullptr);
-  pool.core[0]->state.tended(*pool.core[0]->validating[0], false, pool.now);
-  EXPECT_EQ(two.granted, nullptr);
-  ASSERT_EQ(pool.core[0]->opening.size(), 1U);
-  pool.finish_open();
-  EXPECT_NE(two.granted, nullptr);
-  pool.release(two);
-}
-
 TEST(PoolState, WaitersThatCannotBeServedInTimeAreRefusedAtOnceWithATime) {
   pool_options options = by_hand_options();
   options.connections_max = 1;

@@ -55,6 +55,17 @@ struct gated_connector final : pool_connector {
     static_cast<link&>(connection).dirty = false;
     co_return result<void>();
   }
+  // The first fails when there are two; the second hears nothing; then all is well.
+  task<result<void>> validate(request_context& context, pooled&) override {
+    const int mine = validations.fetch_add(1);
+    if (mine > 1) co_return result<void>();
+    while (mine != 0 || validations.load() < 2) {
+      const auto slept = co_await sleep_until(context, in(milliseconds(1)));
+      if (slept.has_error()) co_return slept.error();
+    }
+    co_return error(errc::down, "nothing is there");
+  }
+  std::atomic<int> validations{0};
   std::atomic<int> open{0}, connects{0}, under_way{0}, most_under_way{0}, resets{0};
   std::atomic<bool> closed_gate{false}, refuses{false}, reset_hangs{false};
 };
@@ -231,6 +242,39 @@ TEST(Pool, AResetThatHangsIsGivenUpAndItsPermitComesBack) {
     EXPECT_EQ(on.server.connects.load(), 2) << "the unresponsive one was destroyed";
     EXPECT_EQ(on.server.open.load(), 1);
   });
+}
+
+TEST(Pool, AFailedValidationEndsAnotherThatIsUnderWay) {
+  pool_options options = real_connections(2);
+  options.validate_after_idle_ms = 20;
+  options.tend_timeout_ms = 60'000;
+  cores_and_pools on(1, options);
+  pool<link>& links = *on.pools[0];
+  net::core& core = on.group.at(0);
+  run_task(core, [&]() -> task<void> {
+    request_context context(links.on());
+    const auto one = co_await links.acquire(context);
+    const auto two = co_await links.acquire(context);
+    EXPECT_TRUE(one.has_value() && two.has_value());
+  });
+  std::this_thread::sleep_for(milliseconds(30));
+  const auto use = [&](work_class work) {
+    return start_task(core, [&links, work]() -> task<void> {
+      request_context context(links.on(), work);
+      const auto got = co_await links.acquire(context);
+      EXPECT_TRUE(got.has_value());
+    });
+  };
+  auto first = use(work_class::interactive);
+  auto second = use(work_class::sync);
+  first.get();
+  second.get();
+  EXPECT_GE(on.server.validations.load(), 2);
+  EXPECT_TRUE(eventually([&] {
+    bool none = false;
+    run_on(core, [&] { none = links.state().count().tending == 0; });
+    return none;
+  })) << "it keeps a permit for its 60 s";
 }
 
 TEST(Pool, SharedLeasesUseOneConnectionTogether) {
