@@ -119,6 +119,7 @@ net::result<mysql::session_options> session_of(const mysql_settings& from) {
   out.first_login_unverified = from.first_login_unverified;
   out.compression = compression_of(from.compression);
   out.connect_timeout_ms = from.connect_timeout_ms;
+  out.limits.silence_timeout_ms = from.silence_timeout_ms;
   return out;
 }
 

@@ -35,6 +35,7 @@ struct mysql_settings {
   std::uint32_t connections_min = 0;
   std::uint32_t connects_max = 4;
   std::uint32_t connect_timeout_ms = 5000;
+  std::uint32_t silence_timeout_ms = 60'000;
   std::uint32_t waiters_max = 4096;
   std::uint32_t pipeline_limit = 16;
   std::uint32_t wait_percent_max = 25;

@@ -45,7 +45,7 @@ net::task<void> run_and_tell(net::core& on, std::shared_ptr<const session_option
 }  // namespace
 
 net::result<void> run_on_mysql(net::core& on, const mysql_options& options, const mysql_work& work) {
-  auto how = store_session(options, options.primary);
+  auto how = patient_session(options, options.primary, kMigrateSilenceMs);
   if (!how) return how.error();
   ended_promise ended;
   auto answer = ended.get_future();

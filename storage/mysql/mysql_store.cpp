@@ -146,7 +146,13 @@ net::result<void> mysql_store::make_servers(const mysql_options& options) {
   connection_maker connect = [how = *primary](net::request_context& context) {
     return open_connection(context, how);
   };
-  watch_ = std::make_unique<schema_watch>(feed_core_, shared_.options, *shared_.all, connect);
+  auto patient = patient_session(options, options.primary, kWatchSilenceMs);
+  if (!patient) return patient.error();
+  connection_maker connect_for_ddl = [how = *patient](net::request_context& context) {
+    return open_connection(context, how);
+  };
+  watch_ =
+      std::make_unique<schema_watch>(feed_core_, shared_.options, *shared_.all, std::move(connect_for_ddl));
   purge_ = std::make_unique<periodic_work>(feed_core_, "purge",
                                            std::chrono::seconds(shared_.options.purge_interval_s), connect,
                                            purge_work(shared_.options, *shared_.all));

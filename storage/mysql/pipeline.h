@@ -32,7 +32,7 @@ struct pipeline_limits {
   std::size_t pipeline_limit = 64;
   std::size_t drain_bytes_max = 1024 * 1024;
   std::uint32_t drain_timeout_ms = 1000;
-  std::uint32_t silence_timeout_ms = 300'000;  // a server that says nothing for so long is taken for dead
+  std::uint32_t silence_timeout_ms = 60'000;  // a server that says nothing for so long is taken for dead
 };
 
 class pipeline;

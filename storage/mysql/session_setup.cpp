@@ -1,5 +1,6 @@
 #include "storage/mysql/session_setup.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "storage/mysql/literal.h"
@@ -17,6 +18,13 @@ net::result<std::shared_ptr<const session_options>> store_session(const mysql_op
     out->tls_context = std::move(*loaded);
   }
   return std::shared_ptr<const session_options>(std::move(out));
+}
+
+net::result<std::shared_ptr<const session_options>> patient_session(const mysql_options& options,
+                                                                    session_options server,
+                                                                    std::uint32_t silence_ms) {
+  server.limits.silence_timeout_ms = std::max(server.limits.silence_timeout_ms, silence_ms);
+  return store_session(options, server);
 }
 
 }  // namespace syncline::storage::mysql

@@ -75,6 +75,7 @@ TEST(MysqlSettings, BecomeOptionsOfTheStore) {
   given.compression = "preferred";
   given.replicas = "db2, db3:33061 ,[::1]:33062";
   given.connections_max = 7;
+  given.silence_timeout_ms = 4321;
   given.reserved_bulk_percent = 33;
   given.socket = "/run/x.sock";
   const auto made = mysql_options_of(given);
@@ -84,10 +85,12 @@ TEST(MysqlSettings, BecomeOptionsOfTheStore) {
   EXPECT_EQ(made->primary.compression, mysql::compression_mode::preferred);
   EXPECT_EQ(made->primary.socket_path, "/run/x.sock");
   EXPECT_EQ(made->pool.connections_max, 7U);
+  EXPECT_EQ(made->primary.limits.silence_timeout_ms, 4321U);
   EXPECT_EQ(made->pool.reserved_percent[static_cast<std::size_t>(net::work_class::bulk)], 33U);
   ASSERT_EQ(made->replicas.size(), 3U);
   EXPECT_EQ(made->replicas[0].host, "db2");
   EXPECT_EQ(made->replicas[0].port, 33060);
+  EXPECT_EQ(made->replicas[0].limits.silence_timeout_ms, 4321U);
   EXPECT_EQ(made->replicas[0].socket_path, "");
   EXPECT_EQ(made->replicas[1].port, 33061);
   EXPECT_EQ(made->replicas[2].host, "::1");
@@ -151,6 +154,7 @@ TEST(MysqlSettings, TheEngineNeedsItsAccountAndSchema) {
             "");
   EXPECT_THAT(fault_of(overridden({"storage.engine=oracle"})), HasSubstr("sqlite, mysql"));
   EXPECT_THAT(fault_of(overridden({"storage.mysql.reserved_bulk_percent=50"})), HasSubstr("120 %"));
+  EXPECT_THAT(fault_of(overridden({"storage.mysql.silence_timeout_ms=99"})), HasSubstr("silence_timeout_ms"));
 }
 
 TEST(ConfigInclude, AFileStandsOnAnother) {

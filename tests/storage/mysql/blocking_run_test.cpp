@@ -58,6 +58,20 @@ TEST_F(MysqlBlockingRun, TheErrorOfTheConnectOrOfTheWorkComesBack) {
   EXPECT_THROW(static_cast<void>(run_on_mysql(options(), throws)), std::runtime_error);
 }
 
+// As an index of a large table, which says nothing until it is done.
+TEST_F(MysqlBlockingRun, WorkMayTakeLongerThanTheStoresSilence) {
+  auto short_of_patience = options();
+  short_of_patience.primary.limits.silence_timeout_ms = 100;
+  const mysql_work slow = [](request_context& context, sql_connection& db) -> task<net::result<void>> {
+    auto asking = db.sql(context, "SELECT SLEEP(1)");
+    const net::result<result_rows> got = co_await std::move(asking);
+    if (!got) co_return got.error();
+    co_return net::result<void>();
+  };
+  const auto done = run_on_mysql(short_of_patience, slow);
+  EXPECT_TRUE(done.has_value()) << done.error().text();
+}
+
 TEST_F(MysqlBlockingRun, AHostMayBeAName) {
   mysql_options by_name;
   by_name.primary = *tcp_options();

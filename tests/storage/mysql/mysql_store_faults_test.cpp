@@ -173,6 +173,35 @@ TEST_F(MysqlStoreFaults, AFrozenServerCostsTheCallerItsDeadlineAndNothingElse) {
   EXPECT_TRUE(nothing_is_leaked());
 }
 
+// Pages and batches of a stream have no deadline of their own.
+TEST_F(MysqlStoreFaults, ASilentServerEndsAPageAndABatchWithoutADeadline) {
+  options_.primary.limits.silence_timeout_ms = 400;
+  options_.pool.connect_timeout_ms = 400;
+  open_through_proxy();
+  create_users(1, 3);
+  const auto without_deadline = [](net::request_context& context) {
+    context.set_deadline(net::steady_time::max());
+  };
+  const auto all = store_->make_stream({{&users(), ""}});
+  const auto read = [&](const prepare_context& how) {
+    return ask<feed_page>(
+        [&](request_context& context) { return store_->read_page(context, all, std::nullopt, {}); }, how);
+  };
+  ASSERT_TRUE(read(without_deadline).has_value());
+  for (const bool reads : {true, false}) {
+    proxy_->after(0, faulty_proxy::end::hold);
+    const auto began = std::chrono::steady_clock::now();
+    const net::error got =
+        reads ? read(without_deadline).error() : write(user(7, "x"), without_deadline).error();
+    EXPECT_EQ(got.code, errc::down) << got.text();
+    EXPECT_NE(got.what, "");
+    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(30)) << "300 s, once";
+    proxy_->restore();
+    EXPECT_TRUE(eventually([&] { return read(within_ms(2000)).has_value(); }));
+  }
+  EXPECT_TRUE(nothing_is_leaked());
+}
+
 TEST_F(MysqlStoreFaults, FewerConnectionsThanThePoolWantsAreShared) {
   const std::string account = unique("few");
   admin("CREATE USER '" + account + "'@'%' IDENTIFIED BY 'pw' WITH MAX_USER_CONNECTIONS 4");
