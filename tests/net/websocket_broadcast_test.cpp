@@ -2,12 +2,6 @@
 // calls that write are counted by standing in for the C library's; under a sanitizer, which does the same,
 // only what arrives is checked.
 #include <gtest/gtest.h>
-#include <malloc.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -19,6 +13,7 @@
 
 #include "net/websocket/broadcast_log.h"
 #include "tests/net/core_writes.h"
+#include "tests/net/idle_clients.h"
 #include "tests/net/run_task.h"
 #include "tests/net/watched_memory.h"
 #include "tests/net/websocket_server.h"
@@ -146,43 +141,6 @@ TEST(WebsocketBroadcast, ASlowSocketKeepsItsPartAndLosesNothingWhileOthersGoOn) 
   }
 }
 
-// Clients in a process of their own, so that this one's memory is the server's.
-class idle_clients {
- public:
-  explicit idle_clients(std::size_t n) {
-    EXPECT_EQ(::pipe(to_child_), 0);
-    EXPECT_EQ(::pipe(from_child_), 0);
-    child_ = ::fork();
-    if (child_ == 0) run(n);
-  }
-  ~idle_clients() {
-    ::close(to_child_[1]);
-    ::waitpid(child_, nullptr, 0);
-    for (const int each : {to_child_[0], from_child_[0], from_child_[1]}) ::close(each);
-  }
-  void connect_to(std::uint16_t port) {
-    EXPECT_EQ(::write(to_child_[1], &port, sizeof port), static_cast<ssize_t>(sizeof port));
-  }
-
- private:
-  [[noreturn]] void run(std::size_t n) {
-    ::close(to_child_[1]);
-    std::uint16_t port = 0;
-    if (::read(to_child_[0], &port, sizeof port) != static_cast<ssize_t>(sizeof port)) ::_exit(1);
-    std::vector<testing::raw_client> all;
-    for (std::size_t i = 0; i < n; ++i) {
-      all.emplace_back(port);
-      all.back().send(testing::upgrade_text("/listen"));
-      all.back().receive_response(true);
-    }
-    char byte = 0;
-    static_cast<void>(::read(to_child_[0], &byte, 1));  // until the test ends
-    ::_exit(0);
-  }
-  int to_child_[2]{}, from_child_[2]{};
-  pid_t child_ = -1;
-};
-
 class quiet_handler final : public session_handler {
   void on_message(session&, opcode, std::string_view) override {}
   void on_closed(close_code, std::string_view) override {}
@@ -236,8 +194,9 @@ TEST(WebsocketBroadcast, AFrameForWhichThereIsNoMemoryLeavesNothingInTheLog) {
 }
 
 TEST(WebsocketBroadcast, AnIdleWebsocketCostsLessThanAKilobyte) {
-  constexpr std::size_t kSockets = 2000;
-  idle_clients clients(kSockets);
+  const std::size_t count = http::testing::idle_clients_allowed(http::testing::kIdleClients);
+  http::testing::idle_clients clients(count, testing::upgrade_text("/listen"),
+                                      [](testing::raw_client& c) { c.receive_response(true); });
   core_group group(core_group_options{1, false});
   endpoint sockets(group, testing::quick_session_options());
   quiet_server handles(sockets);
@@ -245,17 +204,13 @@ TEST(WebsocketBroadcast, AnIdleWebsocketCostsLessThanAKilobyte) {
   group.start();
   ASSERT_TRUE(serves.start().has_value());
   const std::int64_t open_before = sockets.counts().open.value();
-  const auto in_use = [] {
-    const struct mallinfo2 now = ::mallinfo2();
-    return now.uordblks + now.hblkhd;
-  };
-  const std::size_t before = in_use();
-  clients.connect_to(serves.port());
+  [[maybe_unused]] const std::size_t before = http::testing::allocated_bytes();
+  ASSERT_TRUE(clients.connect_to(serves.port()));
   ASSERT_TRUE(eventually(
-      [&] { return sockets.counts().open.value() - open_before == static_cast<std::int64_t>(kSockets); }));
-  const std::size_t bytes = (in_use() - before) / kSockets;
-  RecordProperty("bytes_per_idle_websocket", static_cast<int>(bytes));
+      [&] { return sockets.counts().open.value() - open_before == static_cast<std::int64_t>(count); }));
 #if SYNCLINE_COUNTS_CALLS
+  const std::size_t bytes = (http::testing::allocated_bytes() - before) / count;
+  RecordProperty("bytes_per_idle_websocket", static_cast<int>(bytes));
   EXPECT_LE(bytes, 1024U);
   EXPECT_GE(bytes, sizeof(session));
 #endif
