@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tests/net/scripted_server.h"
@@ -22,8 +24,8 @@ std::string post(const std::string& path, std::size_t length) {
   return "POST " + path + " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n";
 }
 
-server_options patient_options() {
-  server_options out = quick_options();
+server_options patient_options(testing::form over) {
+  server_options out = quick_options(over);
   out.limit.header_timeout_ms = out.limit.idle_timeout_ms = out.limit.linger_timeout_ms = 600000;
   out.limit.body_progress_timeout_ms = out.limit.write_progress_timeout_ms = 600000;
   out.limit.body_bytes_per_s_min = 0;
@@ -60,6 +62,23 @@ std::vector<state> states() {
          c.send("POST /sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc");
          ASSERT_TRUE(eventually([&] { return s.handles.received == 3; }));
        }},
+      {"ContinueWasSent", 0,
+       [](scripted_server&, raw_client& c) {
+         c.send("POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n");
+         ASSERT_EQ(c.receive_response().status, 100);
+       }},
+      {"HeadOverItsLimit", 0,
+       [](scripted_server&, raw_client& c) {
+         c.send("GET /fast HTTP/1.1\r\nHost: a\r\nX: " + std::string(100000, 'x'));
+         ASSERT_EQ(c.receive_response().status, 431);
+         ASSERT_TRUE(c.send(std::string(100000, 'x')));  // it is still sending
+       }},
+      {"BodyOverItsLimit", 0,
+       [](scripted_server&, raw_client& c) {
+         c.send(post("/whole", 1000000) + std::string(100000, 'x'));
+         ASSERT_EQ(c.receive_response().status, 413);
+         ASSERT_TRUE(c.send(std::string(100000, 'x')));
+       }},
       {"BodyNobodyReads", 0,
        [](scripted_server&, raw_client& c) {
          c.send(post("/fast", 60000) + "abc");
@@ -84,7 +103,7 @@ std::vector<state> states() {
       {"AnswerBeingWritten", 4096,
        [](scripted_server&, raw_client& c) {
          std::string many;
-         for (int i = 0; i < 50; ++i) many += get("/big");  // 50 MB do not fit into the kernel
+         for (int i = 0; i < 12; ++i) many += get("/big");  // 12 MB do not fit into the kernel
          c.send(many);
          ASSERT_TRUE(c.receive_some());
        }},
@@ -96,26 +115,38 @@ std::vector<state> states() {
   };
 }
 
-class HttpStates : public ::testing::TestWithParam<state> {};
+using form_and_state = std::tuple<testing::form, state>;
+
+class HttpStates : public ::testing::TestWithParam<form_and_state> {
+ protected:
+  // The server, and a client in the state; none when it did not get there.
+  std::optional<raw_client> reach() {
+    const state& wanted = std::get<state>(GetParam());
+    raw_client c = s.connect(wanted.receive_buffer_bytes);
+    wanted.reach(s, c);
+    if (HasFatalFailure()) return std::nullopt;
+    return c;
+  }
+  bool all_has_ended() {
+    return eventually([&] { return s.serves.connections() == 0 && s.handles.tasks == 0; });
+  }
+  scripted_server s{patient_options(std::get<testing::form>(GetParam()))};
+};
 
 TEST_P(HttpStates, AResetEndsTheConnectionAndNothingElse) {
-  scripted_server s(patient_options());
-  raw_client c(s.serves.port(), GetParam().receive_buffer_bytes);
-  GetParam().reach(s, c);
-  ASSERT_FALSE(HasFatalFailure());
-  c.reset();
-  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0 && s.handles.tasks == 0; }));
+  std::optional<raw_client> c = reach();
+  ASSERT_TRUE(c);
+  c->reset();
+  EXPECT_TRUE(all_has_ended());
   EXPECT_EQ(s.connect().ask(get("/fast")).status, 200);
 }
 
 TEST_P(HttpStates, ACloseEndsTheConnectionAndNothingElse) {
-  scripted_server s(patient_options());
-  raw_client c(s.serves.port(), GetParam().receive_buffer_bytes);
-  GetParam().reach(s, c);
-  ASSERT_FALSE(HasFatalFailure());
+  std::optional<raw_client> c = reach();
+  ASSERT_TRUE(c);
   s.handles.released = true;  // a plain answer is not broken off by a close: it may be a half-close
-  c.close();
-  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0 && s.handles.tasks == 0; }));
+  c->close();
+  EXPECT_TRUE(all_has_ended());
   EXPECT_EQ(s.connect().ask(get("/fast")).status, 200);
 }
 
@@ -129,27 +160,36 @@ std::vector<state> ending_states() {
 }
 
 TEST_P(HttpEndingStates, AHalfCloseEndsTheConnectionInOrder) {
-  scripted_server s(patient_options());
-  raw_client c(s.serves.port(), GetParam().receive_buffer_bytes);
-  GetParam().reach(s, c);
-  ASSERT_FALSE(HasFatalFailure());
+  std::optional<raw_client> c = reach();
+  ASSERT_TRUE(c);
   s.handles.released = true;
-  c.shut_down_writing();
+  c->shut_down_writing();
   // What was on its way arrives, then the end; not a reset.
-  while (!c.receive_piece().empty()) {
+  while (!c->receive_piece().empty()) {
   }
-  EXPECT_FALSE(c.was_reset());
-  EXPECT_TRUE(eventually([&] { return s.serves.connections() == 0 && s.handles.tasks == 0; }));
+  EXPECT_FALSE(c->was_reset());
+  EXPECT_TRUE(all_has_ended());
 }
 
-INSTANTIATE_TEST_SUITE_P(Http, HttpEndingStates, ::testing::ValuesIn(ending_states()),
-                         [](const auto& param) { return std::string(param.param.name); });
+std::string form_and_state_name(const ::testing::TestParamInfo<form_and_state>& of) {
+  const auto& [over, reached] = of.param;
+  return std::string(reached.name) + testing::form_name({over, of.index});
+}
 
-INSTANTIATE_TEST_SUITE_P(Http, HttpStates, ::testing::ValuesIn(states()),
-                         [](const auto& param) { return std::string(param.param.name); });
+const auto kForms = ::testing::Values(testing::form::tcp, testing::form::unix_socket, testing::form::tls);
 
-TEST(HttpHalfClose, AfterTheWholeRequestEveryAnswerArrives) {
-  scripted_server s(patient_options());
+INSTANTIATE_TEST_SUITE_P(Over, HttpEndingStates,
+                         ::testing::Combine(kForms, ::testing::ValuesIn(ending_states())),
+                         form_and_state_name);
+
+INSTANTIATE_TEST_SUITE_P(Over, HttpStates, ::testing::Combine(kForms, ::testing::ValuesIn(states())),
+                         form_and_state_name);
+
+class HttpHalfClose : public testing::over_each_form {};
+INSTANTIATE_TEST_SUITE_P(Over, HttpHalfClose, kForms, testing::form_name);
+
+TEST_P(HttpHalfClose, AfterTheWholeRequestEveryAnswerArrives) {
+  scripted_server s(patient_options(GetParam()));
   raw_client c = s.connect();
   c.send(post("/echo", 3) + "abc" + get("/slow") + get("/big") + get("/fast"));
   c.shut_down_writing();
@@ -160,8 +200,8 @@ TEST(HttpHalfClose, AfterTheWholeRequestEveryAnswerArrives) {
   EXPECT_TRUE(c.closed_in_order());
 }
 
-TEST(HttpHalfClose, InTheMiddleOfARequestThereIsNoAnswerToIt) {
-  scripted_server s(patient_options());
+TEST_P(HttpHalfClose, InTheMiddleOfARequestThereIsNoAnswerToIt) {
+  scripted_server s(patient_options(GetParam()));
   for (const std::string& part : {std::string("GET /fa"), post("/sink", 10) + "abc"}) {
     raw_client c = s.connect();
     c.send(get("/fast") + part);
