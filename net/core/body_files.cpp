@@ -24,9 +24,10 @@ void body_files::forget_the_dead() noexcept {
   }
 }
 
-int body_files::find(const shared_bytes& body) noexcept {
+int body_files::find(const shared_bytes& body, bool begins) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(body.get());
   slot& s = slots_[(address >> 4U) * 0x9E3779B97F4A7C15ULL >> 58U];
+  if (!begins) return s.key == body.get() && !s.alive.expired() ? s.file : -1;
   if (s.key != body.get() || s.alive.expired()) {
     // Who is used often keeps its slot: each use by another takes one of its own away.
     if (s.key != nullptr && !s.alive.expired() && s.uses > 0) {

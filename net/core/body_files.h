@@ -33,8 +33,9 @@ class body_files {
   body_files(const body_files&) = delete;
   body_files& operator=(const body_files&) = delete;
 
-  // The file with these bytes, or -1. Counts as one use.
-  [[nodiscard]] int find(const shared_bytes& body) noexcept;
+  // The file with these bytes, or -1. Counts as one use when the body `begins` to be sent: what a slow reader
+  // takes in pieces is sent once.
+  [[nodiscard]] int find(const shared_bytes& body, bool begins = true) noexcept;
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:

@@ -49,7 +49,9 @@ io connection::send_some(std::size_t& sent) noexcept {
   output_queue& out = ws_->out;
   if (out.has_shared() && !socket_.has_tls()) {
     const output_queue::next_shared next = out.first_shared();
-    const int file = next.body->size() < body_files::kBodyBytesMin ? -1 : part_.files().find(next.body);
+    const bool begins = next.sent == 0;
+    const int file =
+        next.body->size() < body_files::kBodyBytesMin ? -1 : part_.files().find(next.body, begins);
     if (file >= 0 && next.before.empty())
       return socket_.send_file(file, next.sent, next.body->size() - next.sent, sent);
     if (file >= 0) {
