@@ -4,10 +4,12 @@
 
 namespace syncline::net {
 
-void output_queue::append(shared_bytes body) {
-  if (body->empty()) return;
-  shared_bytes_ += body->size();
+void output_queue::append(shared_bytes body, std::size_t sent) {
+  const std::size_t left = body->size() - sent;
+  if (left == 0) return;
   shared_.push_back({appended_, std::move(body)});
+  shared_bytes_ += left;
+  if (sent != 0) first_sent_ = sent;
 }
 
 std::size_t output_queue::gather_parts(std::span<iovec> out) noexcept {

@@ -35,7 +35,8 @@ class output_queue {
     bytes_.append(text);
     appended_ += text.size();
   }
-  void append(shared_bytes body);
+  // Without its first `sent` bytes, if it is the first in the queue.
+  void append(shared_bytes body, std::size_t sent = 0);
 
   // Fills `out` with what comes next; returns how many entries. Then consume() what the kernel took.
   [[nodiscard]] std::size_t gather(std::span<iovec> out) noexcept {

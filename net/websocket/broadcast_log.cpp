@@ -68,8 +68,8 @@ void broadcast_log::copy(std::uint32_t from, std::uint32_t to, std::size_t sent,
     const shared_bytes& frame = entries_[from].frame;
     if (sent >= frame->size()) {
       sent -= frame->size();
-    } else if (sent == 0 && entries_[from].is_long) {
-      out.append(frame);
+    } else if (entries_[from].is_long && (sent == 0 || out.empty())) {
+      out.append(frame, std::exchange(sent, 0));
     } else {
       out.append(std::string_view(*frame).substr(std::exchange(sent, 0)));
     }
