@@ -215,6 +215,7 @@ void session::linger() noexcept {
     return schedule();
   }
   host()->run_later(*this);
+  schedule();  // a peer that always has more would else never be given a deadline
 }
 
 void session::lost(std::string_view reason) noexcept {
