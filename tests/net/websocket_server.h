@@ -99,11 +99,14 @@ class test_socket final : public session_handler {
 class upgrading_handler final : public http::handler {
  public:
   explicit upgrading_handler(endpoint& at) : at_(at) {}
-  http::tried try_answer(http::exchange& x) noexcept override {
+  http::tried try_answer(http::exchange& x) override {
     x.set_route("websocket");
     if (x.head().path == "/task") return http::tried::need_task;
     if (x.head().path == "/plain") {
       x.answer(http::response_head{200, "text/plain", {}, false}, "plain");
+    } else if (x.head().path == "/big") {
+      x.answer(http::response_head{200, "text/plain", {}, false},
+               std::make_shared<const std::string>(16 << 20, 'b'));
     } else {
       open(x);
     }
