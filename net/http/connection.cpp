@@ -63,8 +63,9 @@ void connection::drive() noexcept {
   try {
     if (advance() == verdict::run_task) start_task();
   } catch (const std::bad_alloc&) {
+    if (phase_ == phase::closed) return;  // with its task, which could not be started
     perf::log_error("a connection was closed for lack of memory");
-    phase_ = phase::head;  // a task that could not be started will not come back
+    phase_ = phase::head;  // a task that could not be made will not come back
     abort();
   }
 }

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "net/core/poller.h"
 #include "net/core/transport.h"
@@ -104,7 +105,19 @@ class connection final : public exchange, public poll_target {
 
   // connection_task.cpp
   void start_task();
-  static task<void> run_task(std::shared_ptr<core_part> part, connection& self);
+  // In the frame of a task: closes the connection if that is dropped before it began.
+  class unstarted {
+   public:
+    explicit unstarted(connection& c) noexcept : waits_(&c) {}
+    unstarted(unstarted&& other) noexcept : waits_(std::exchange(other.waits_, nullptr)) {}
+    unstarted& operator=(unstarted&&) = delete;
+    ~unstarted();
+    void begun() noexcept { waits_ = nullptr; }
+
+   private:
+    connection* waits_;
+  };
+  static task<void> run_task(std::shared_ptr<core_part> part, connection& self, unstarted until_begun);
   verdict after_task(bool threw) noexcept;
   task<result<void>> fill_body();
   task<result<void>> wait_for_socket(bool to_write, steady_time until);
