@@ -111,7 +111,7 @@ struct large_handler final : handler {
     for (std::size_t i = 0; text.size() < 700'000; ++i) text += std::to_string(i) + ",";
     body = std::make_shared<const std::string>(std::move(text));
   }
-  tried try_answer(exchange& x) noexcept override {
+  tried try_answer(exchange& x) override {
     x.answer(response_head{200, "text/plain", {}, false}, body);
     return tried::answered;
   }

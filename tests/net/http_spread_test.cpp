@@ -13,7 +13,7 @@ namespace syncline::net::http {
 namespace {
 
 struct telling_handler final : handler {
-  tried try_answer(exchange& x) noexcept override {
+  tried try_answer(exchange& x) override {
     const std::string id = std::to_string(x.context().on().id());
     x.answer(response_head{200, "text/plain", {}, false}, id);
     return tried::answered;

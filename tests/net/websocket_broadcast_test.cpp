@@ -148,7 +148,7 @@ class quiet_handler final : public session_handler {
 class quiet_server final : public http::handler {
  public:
   explicit quiet_server(endpoint& at) : at_(at) {}
-  http::tried try_answer(http::exchange& x) noexcept override {
+  http::tried try_answer(http::exchange& x) override {
     static_cast<void>(upgrade(x, at_, std::make_shared<quiet_handler>()));
     return http::tried::answered;
   }
