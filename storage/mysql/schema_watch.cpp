@@ -16,6 +16,9 @@ namespace syncline::storage::mysql {
 
 namespace {
 
+// To look takes moments; only what is mended may take as long as an index does (see kWatchSilenceMs).
+constexpr std::chrono::seconds kLookMax{60};
+
 // What is known of the schema when a check begins.
 struct seen {
   std::vector<resource_state> states;
@@ -115,6 +118,7 @@ net::task<net::result<schema_findings>> check_schema(net::request_context& conte
     if (*is == condition::troubled) out.troubles.push_back(std::move(trouble));
   }
   if (broken.empty()) co_return out;
+  context.set_deadline(net::steady_time::max());
   auto mending = mend(context, db, all, broken, out);
   net::result<void> mended = co_await std::move(mending);
   if (!mended) co_return mended.error();
@@ -150,6 +154,7 @@ net::task<net::result<schema_findings>> schema_watch::state::check() {
   auto connecting = connect(context);
   net::result<std::unique_ptr<sql_connection>> db = co_await std::move(connecting);
   if (!db) co_return db.error();
+  context.set_deadline(std::chrono::steady_clock::now() + kLookMax);
   auto checking = check_schema(context, **db, all);
   co_return co_await std::move(checking);
 }
@@ -180,6 +185,7 @@ net::task<void> schema_watch::state::run_until_stopped() {
     if (stopping) break;
     report(found);
     checks.fetch_add(1, std::memory_order_relaxed);
+    context.set_deadline(net::steady_time::max());
     static_cast<void>(co_await wake.wait(context, std::chrono::steady_clock::now() + every));
   }
 }
