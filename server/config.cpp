@@ -131,6 +131,10 @@ void check_together(const config& of, const fail_function& fail) {
     fail("storage.mysql.connections_min", "is above storage.mysql.connections_max",
          fmt::format("0 to {}", of.mysql.connections_max));
   }
+  if (of.mysql.silence_timeout_ms <= of.mysql.lock_wait_timeout_s * 1000) {
+    fail("storage.mysql.silence_timeout_ms", "is no longer than storage.mysql.lock_wait_timeout_s",
+         fmt::format("more than {}", of.mysql.lock_wait_timeout_s * 1000));
+  }
   if (of.sqlite.path.empty()) fail("storage.sqlite.path", "is empty", "the name of a file");
 }
 

@@ -169,7 +169,7 @@ const setting kSettings[] = {
     {"storage.mysql.connect_timeout_ms", at<&config::mysql, &mysql_settings::connect_timeout_ms>, 10, 600'000, {}, "ms",
      "Address, TLS and login together."},
     {"storage.mysql.silence_timeout_ms", at<&config::mysql, &mysql_settings::silence_timeout_ms>, 100, kDayMs, {}, "ms",
-     "A server that says nothing for so long while it owes an answer is taken for dead; `migrate` builds indexes for up to a day."},
+     "A server that says nothing for so long while it owes an answer is taken for dead; over `lock_wait_timeout_s`. `migrate` builds indexes for up to a day."},
     {"storage.mysql.waiters_max", at<&config::mysql, &mysql_settings::waiters_max>, 1, 1'000'000, {}, "requests",
      "Requests of one core that wait for a connection; more are answered 503."},
     {"storage.mysql.pipeline_limit", at<&config::mysql, &mysql_settings::pipeline_limit>, 1, 64, {}, "requests",

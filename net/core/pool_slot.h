@@ -38,6 +38,7 @@ struct pool_slot {
   connect_role role = connect_role::plain;
   bool shared = false;
   bool broken = false;
+  bool given_up = false;  // its validation, for the failure of another
   std::uint32_t uses = 0;
   work_class work = work_class::interactive;  // charged with it while busy
   steady_time changed{};                      // when `is` became what it is

@@ -213,7 +213,7 @@ bool pool_state::serve_one(steady_time now) {
     pool_waiter& waiter = *queue_.head(order.classes[i]);
     pool_slot* slot = find(waiter, now);
     if (slot == nullptr) continue;
-    // While there was no connection to wait for, nothing stood in a queue.
+    // While dead connections were found out and replaced, nothing stood in a queue.
     const steady_time since = std::max(waiter.since, served_from_);
     const double part = std::chrono::duration<double>(now - since) / waiter.budget;
     const bool late = now >= waiter.deadline;
@@ -271,10 +271,7 @@ void pool_state::change(pool_slot& slot, condition to, steady_time now) noexcept
 }
 
 void pool_state::make_free(pool_slot& slot, steady_time now) {
-  const bool unproven = slot.is == condition::connecting || slot.is == condition::validating;
-  if (unproven && counted(condition::idle) + counted(condition::busy) + counted(condition::resetting) == 0) {
-    served_from_ = now;
-  }
+  if (std::exchange(all_dead_, false)) served_from_ = now;
   if (slot.connection->broken()) {
     destroy(slot, ending::broken);
   } else if (stopping_) {
@@ -389,9 +386,10 @@ void pool_state::open_failed(pool_slot& slot, const error& why, steady_time now)
 void pool_state::tended(pool_slot& slot, bool fit, steady_time now) {
   assert(slot.is == condition::resetting || slot.is == condition::validating);
   if (fit) {
+    slot.given_up = false;
     make_free(slot, now);
   } else {
-    const bool lay_idle = slot.is == condition::validating;
+    const bool lay_idle = slot.is == condition::validating && !slot.given_up;
     const steady_time asked = slot.changed;
     destroy(slot, ending::unfit);
     if (lay_idle) distrust_idle(asked);
@@ -405,12 +403,15 @@ void pool_state::tended(pool_slot& slot, bool fit, steady_time now) {
 // that new ones need.
 void pool_state::distrust_idle(steady_time asked) {
   for (const auto& each : slots_) {
-    if (each->is == condition::validating) hands_.give_up(*each);
+    if (each->is != condition::validating) continue;
+    each->given_up = true;  // its end proves nothing more
+    hands_.give_up(*each);
   }
   while (pool_slot* slot = idle_.oldest()) {
-    if (slot->changed > asked) return;
+    if (slot->changed > asked) break;
     destroy(*slot, ending::unfit);
   }
+  all_dead_ = counted(condition::idle) + counted(condition::busy) + counted(condition::resetting) == 0;
 }
 
 void pool_state::closed(pool_slot& slot, steady_time now) {

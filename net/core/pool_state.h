@@ -131,7 +131,8 @@ class pool_state {
   bool connect_known_ = false;
   std::uint64_t random_;
   steady_time heard_{};
-  steady_time served_from_{};  // when the first usable connection came after there had been none
+  steady_time served_from_{};  // when the first usable connection came after all had been found dead
+  bool all_dead_ = false;      // and none has come since
   bool wanting_ = false;       // the node has noted something for us
   bool pass_on_ = false;       // another core waits for what we let go
   bool lending_ = false;       // asked for an idle connection that was not idle for long enough yet

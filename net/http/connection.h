@@ -108,16 +108,21 @@ class connection final : public exchange, public poll_target {
   // In the frame of a task: closes the connection if that is dropped before it began.
   class unstarted {
    public:
-    explicit unstarted(connection& c) noexcept : waits_(&c) {}
-    unstarted(unstarted&& other) noexcept : waits_(std::exchange(other.waits_, nullptr)) {}
+    unstarted(std::shared_ptr<core_part> part, connection& c) noexcept : part_(std::move(part)), waits_(&c) {}
+    unstarted(unstarted&& other) noexcept
+        : part_(std::move(other.part_)), waits_(std::exchange(other.waits_, nullptr)) {}
     unstarted& operator=(unstarted&&) = delete;
     ~unstarted();
-    void begun() noexcept { waits_ = nullptr; }
+    core_part& begin() noexcept {
+      waits_ = nullptr;
+      return *part_;
+    }
 
    private:
+    std::shared_ptr<core_part> part_;  // the connection is alive while it is
     connection* waits_;
   };
-  static task<void> run_task(std::shared_ptr<core_part> part, connection& self, unstarted until_begun);
+  static task<void> run_task(connection& self, unstarted until_begun);
   verdict after_task(bool threw) noexcept;
   task<result<void>> fill_body();
   task<result<void>> wait_for_socket(bool to_write, steady_time until);

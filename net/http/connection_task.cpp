@@ -24,24 +24,23 @@ std::chrono::milliseconds ms(std::uint64_t n) noexcept {
 // Without memory for its start a task is dropped by the core, in silence: the connection would wait for ever.
 connection::unstarted::~unstarted() {
   if (waits_ == nullptr || waits_->phase_ == phase::closed) return;
-  perf::log_error("a connection was closed for lack of memory");
+  perf::log_error("a connection was closed: its task could not be started");
   waits_->phase_ = phase::head;
   waits_->abort();
 }
 
 void connection::start_task() {
-  std::shared_ptr<core_part> part = part_.shared_from_this();
-  task<void> root = run_task(std::move(part), *this, unstarted(*this));
+  task<void> root = run_task(*this, unstarted(part_.shared_from_this(), *this));
   spawn(part_.on(), std::move(root));
 }
 
 // `self` outlives the task: its part does, and a connection with a task is not buried.
-task<void> connection::run_task(std::shared_ptr<core_part> part, connection& self, unstarted until_begun) {
-  until_begun.begun();
-  handler& handles = part->handles();
+task<void> connection::run_task(connection& self, unstarted until_begun) {
+  core_part& part = until_begun.begin();
+  handler& handles = part.handles();
   for (;;) {
     bool threw = false;
-    part->refresh();
+    part.refresh();
     try {
       co_await handles.answer(self);
     } catch (const std::exception& e) {

@@ -28,6 +28,7 @@ using net::errc;
 constexpr int kReadTries = 3;
 constexpr std::chrono::milliseconds kReplicaAnswerMax{500};
 constexpr std::chrono::seconds kCatchUpMax{5};
+constexpr std::chrono::minutes kPrepareLookMax{10};
 constexpr std::chrono::seconds kLastRoundMax{1};
 constexpr unsigned kFeedCore = 1000;  // a name for the log; it serves no requests
 
@@ -107,13 +108,18 @@ class mysql_store final : public store {
 
 net::task<net::result<void>> mysql_store::prepare(net::request_context& context, sql_connection& db) {
   catalog& all = *shared_.all;
+  // Only what is migrated may take as long as an index does.
+  const auto look_until = [] { return std::chrono::steady_clock::now() + kPrepareLookMax; };
+  context.set_deadline(look_until());
   auto fitting = fit_to_schema(context, db, all);
   if (const net::result<void> fits = co_await std::move(fitting); !fits) co_return fits;
   if (shared_.options.migrate_on_start) {
+    context.set_deadline(net::steady_time::max());
     migrate_progress silent;
     auto migrating = migrate(context, db, all, false, std::move(silent));
     const net::result<migrate_report> done = co_await std::move(migrating);
     if (!done) co_return done.error();
+    context.set_deadline(look_until());
   }
   auto looking = missing_objects(context, db, all);
   const net::result<std::vector<std::string>> missing = co_await std::move(looking);

@@ -16,7 +16,7 @@ namespace syncline::storage::mysql {
 
 namespace {
 
-// To look takes moments; only what is mended may take as long as an index does (see kWatchSilenceMs).
+// Of one look: it takes moments. Only what is mended may take as long as an index does (kWatchSilenceMs).
 constexpr std::chrono::seconds kLookMax{60};
 
 // What is known of the schema when a check begins.
@@ -102,6 +102,8 @@ net::task<net::result<void>> mend(net::request_context& context, sql_connection&
 
 net::task<net::result<schema_findings>> check_schema(net::request_context& context, sql_connection& db,
                                                      const catalog& all) {
+  const auto look_until = [] { return std::chrono::steady_clock::now() + kLookMax; };
+  context.set_deadline(look_until());
   auto seeing = see(context, db);
   net::result<seen> now = co_await std::move(seeing);
   if (!now) co_return now.error();
@@ -111,6 +113,7 @@ net::task<net::result<schema_findings>> check_schema(net::request_context& conte
     const resource& of = all.at(i);
     if (!is_followed(of)) continue;
     std::string trouble;
+    context.set_deadline(look_until());  // each has some statements of its own
     auto judging = judge(context, db, of, *now, trouble);
     net::result<condition> is = co_await std::move(judging);
     if (!is) co_return is.error();
@@ -154,7 +157,6 @@ net::task<net::result<schema_findings>> schema_watch::state::check() {
   auto connecting = connect(context);
   net::result<std::unique_ptr<sql_connection>> db = co_await std::move(connecting);
   if (!db) co_return db.error();
-  context.set_deadline(std::chrono::steady_clock::now() + kLookMax);
   auto checking = check_schema(context, **db, all);
   co_return co_await std::move(checking);
 }

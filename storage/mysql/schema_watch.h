@@ -29,7 +29,7 @@ struct schema_findings {
   std::vector<std::string> restarted;  // resources
   std::vector<std::string> troubles;   // one line each, about what cannot be made good
 };
-// The deadline of `context` is for looking and then taken away: what is made good takes as long as it does.
+// Sets the deadline of `context`: a minute for each look, none for what is made good.
 [[nodiscard]] net::task<net::result<schema_findings>> check_schema(net::request_context& context,
                                                                    sql_connection& db, const catalog& all);
 

@@ -82,7 +82,9 @@ class MysqlServe : public ::testing::Test {
   }
 
   const std::string config_folder_ = testing::source_folder() + "/configs";
-  const std::string config_ = config_folder_ + "/mysql.json";
+  const temp_directory directory_;  // a server's log is beside its config
+  const std::string config_ =
+      directory_.write("mysql.json", fmt::format(R"({{"include": "{}/mysql.json"}})", config_folder_));
   std::unique_ptr<model_database> mysql_ = mysql_model();
   std::unique_ptr<model_connection> sql_;
   std::string schema_, account_;

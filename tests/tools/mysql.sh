@@ -293,6 +293,7 @@ stop() {
   local pid
   pid=$(server_pid) || return 0
   kill -TERM "$pid"
+  kill -CONT "$pid"  # a test may have left it frozen
   gone "$pid" 300 || crash
 }
 
@@ -333,6 +334,9 @@ case $command in
       echo 'not running'
       exit 3
     }
-    echo "running, process $pid, $(sql -e 'select count(*) from information_schema.processlist' 2>&1) sessions"
+    # One that is frozen takes the connection and says nothing.
+    sessions=$(timeout 10 "$tree/run/mysql" --no-defaults --protocol=socket -S "$sockets/classic" -u root -N -B \
+      -e 'select count(*) from information_schema.processlist' 2>&1) || sessions="no answer ($sessions)"
+    echo "running, process $pid, $(sed -n 's/^State:[[:space:]]*//p' "/proc/$pid/status"), sessions: $sessions"
     ;;
 esac
