@@ -2,12 +2,12 @@
 #include <signal.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "storage/mysql/mysql_store.h"
-#include "tests/storage/mysql/faulty_proxy.h"
-#include "tests/storage/mysql/mysql_store_fixture.h"
+#include "tests/storage/mysql/mysql_faults_fixture.h"
 
 namespace syncline::storage::mysql {
 namespace {
@@ -15,74 +15,7 @@ namespace {
 using namespace testing;
 using net::testing::start_task;
 
-class MysqlStoreFaults : public mysql_store_test {
- protected:
-  void SetUp() override {
-    mysql_store_test::SetUp();
-    if (IsSkipped()) return;
-    options_.pool.name = schema_;
-    options_.pool.backoff_max_ms = 200;
-    direct_ = options_;
-    proxy_ = std::make_unique<faulty_proxy>(host_, port_);
-  }
-  void TearDown() override {
-    if (proxy_) proxy_->restore();
-    if (store_) store_->stop();
-  }
-  // Everything of the store goes through the proxy.
-  void open_through_proxy() {
-    options_.primary.socket_path.clear();
-    options_.primary.host = "127.0.0.1";
-    options_.primary.port = proxy_->port();
-    open_store();
-  }
-  // Connections of the pool in a state, of all cores.
-  double connections(const std::string& state) {
-    return metric("syncline_pool_connections{pool=\"" + schema_ + "\",state=\"" + state + "\"} ");
-  }
-  // Those of the store, the sequencer's among them.
-  void kill_sessions() {
-    const std::string ids = value("SELECT GROUP_CONCAT(id) FROM information_schema.processlist WHERE db='" +
-                                  schema_ + "' AND id<>CONNECTION_ID()");
-    for (std::size_t at = 0; at < ids.size();) {
-      const std::size_t comma = std::min(ids.find(',', at), ids.size());
-      try_admin("KILL " + ids.substr(at, comma - at));
-      at = comma + 1;
-    }
-  }
-  [[nodiscard]] bool nothing_is_leaked() {
-    return eventually([&] { return connections("busy") == 0 && connections("connecting") == 0; });
-  }
-  // A session may be gone before it is killed.
-  void try_admin(const std::string& text) {
-    mysql_options how;
-    how.primary = *unix_options();
-    const mysql_work work = [&](request_context& context, sql_connection& db) -> task<net::result<void>> {
-      auto asking = db.sql(context, text);
-      static_cast<void>(co_await std::move(asking));
-      co_return net::result<void>();
-    };
-    EXPECT_TRUE(run_on_mysql(how, work).has_value());
-  }
-  static prepare_context within_ms(int ms) {
-    return [ms](net::request_context& context) { context.set_deadline(in_ms(ms)); };
-  }
-  net::result<rows> get_within(int ms, const std::string& key, std::size_t core = 0) {
-    return ask<rows>(
-        [this, key](request_context& context) {
-          return store_->get(context, users(), projection::all(users()), {key});
-        },
-        within_ms(ms), core);
-  }
-  write_batch user(std::int64_t id, std::string_view name) {
-    batch_builder b(users(), write_kind::upsert);
-    b.row({{"id", I(id)}, {"name", T(name)}});
-    return std::move(b.batch);
-  }
-
-  std::unique_ptr<faulty_proxy> proxy_;
-  mysql_options direct_;
-};
+class MysqlStoreFaults : public mysql_faults_test {};
 
 // Sessions are killed until some were in the middle of a read. A connect that is killed as well may make
 // callers fail at once, as they do while a server refuses us; a read that was sent and lost may not.
@@ -335,9 +268,70 @@ TEST_F(MysqlStoreFaults, CallersThatLeaveInTheMiddleLeakNothing) {
   EXPECT_EQ(fates(write(user(1, "last"))), "u");
 }
 
+constexpr std::chrono::milliseconds kCallDeadline{500};
+constexpr std::chrono::milliseconds kSlack{5000};
+
+// All threads of a process stand still while it exists.
+class frozen_server {
+ public:
+  explicit frozen_server(pid_t pid) : pid_(pid) {
+    if (pid <= 0 || ::kill(pid, SIGSTOP) != 0) ADD_FAILURE() << "there is no server to freeze";
+    EXPECT_TRUE(eventually([&] { return stands(); }));
+  }
+  ~frozen_server() {
+    if (pid_ > 0) ::kill(pid_, SIGCONT);
+  }
+  frozen_server(const frozen_server&) = delete;
+  frozen_server& operator=(const frozen_server&) = delete;
+
+ private:
+  // A signal takes its time to reach each thread.
+  [[nodiscard]] bool stands() const {
+    std::error_code failed;
+    for (const auto& each :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(pid_) + "/task", failed)) {
+      std::ifstream file(each.path() / "stat");
+      std::string line;
+      std::getline(file, line);
+      const std::size_t name_end = line.rfind(')');
+      if (name_end == std::string::npos || line.substr(name_end + 2, 1) != "T") return false;
+    }
+    return !failed;
+  }
+  pid_t pid_;
+};
+
+struct frozen_call {
+  std::int64_t id = 0;  // 0: a read
+  bool in_freeze = false, ok = false;
+  errc code = errc::internal;
+  std::string text;
+  std::chrono::steady_clock::duration took{};
+};
+
 // Nothing else may run beside these: they stop the server that all tests use.
 class MysqlServerRestartStore : public MysqlStoreFaults {
  protected:
+  // Fills in what became of it.
+  task<void> call_once(net::core& on, frozen_call& made) {
+    request_context context(on);
+    const auto began = std::chrono::steady_clock::now();
+    context.set_deadline(began + kCallDeadline);
+    std::optional<net::error> failed;
+    if (made.id == 0) {
+      std::vector<std::string> key{"1"};
+      auto reading = store_->get(context, users(), projection::all(users()), std::move(key));
+      if (const auto got = co_await std::move(reading); !got) failed = got.error();
+    } else {
+      auto writing = store_->write(context, user(made.id, "frozen"));
+      if (const auto got = co_await std::move(writing); !got) failed = got.error();
+    }
+    made.took = std::chrono::steady_clock::now() - began;
+    made.ok = !failed;
+    if (!failed) co_return;
+    made.code = failed->code;
+    made.text = failed->text();
+  }
   // Reads and writes on both cores until `fault()` has come and gone; then everything works again.
   void under_load(const std::function<void()>& fault) {
     std::atomic<bool> stopping{false};
@@ -415,6 +409,66 @@ TEST_F(MysqlServerRestartStore, AFrozenServerComesBack) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1500));
     ::kill(pid, SIGCONT);
   });
+}
+
+// Callers come before and during the freeze, and it lasts until all of them have ended: nobody waits for it.
+TEST_F(MysqlServerRestartStore, CallersOfAServerThatStaysFrozenEndByTheirDeadlines) {
+  options_.pool.reserved_percent.fill(0);
+  open_store();
+  create_users(1, 1);
+  std::atomic<bool> frozen{false};
+  std::mutex mutex;
+  std::vector<frozen_call> calls;
+  std::vector<std::future<void>> all;
+  for (std::size_t i = 0; i < 120; ++i) {
+    net::core& on = cores_.at(i % 2);
+    all.push_back(start_task(on, [&, i]() -> task<void> {
+      for (std::int64_t n = 0, during = 0; during < 4; ++n) {
+        frozen_call made;
+        made.in_freeze = frozen;
+        if (made.in_freeze) ++during;
+        made.id = i % 4 < 2 ? 0 : 10'000 + static_cast<std::int64_t>(i) * 10'000 + n;
+        auto calling = call_once(on, made);
+        co_await std::move(calling);
+        const std::lock_guard lock(mutex);
+        calls.push_back(made);
+      }
+    }));
+  }
+  EXPECT_TRUE(eventually([&] {
+    const std::lock_guard lock(mutex);
+    return std::count_if(calls.begin(), calls.end(),
+                         [](const frozen_call& each) { return each.ok && each.id != 0; }) > 30;
+  }));
+  bool ended = true;
+  {
+    const frozen_server freeze(server_pid());
+    frozen = true;
+    const auto until = std::chrono::steady_clock::now() + 5 * (kCallDeadline + kSlack);
+    for (auto& each : all) ended = each.wait_until(until) == std::future_status::ready && ended;
+  }
+  EXPECT_TRUE(ended) << "a caller waited for the server";
+  for (auto& each : all) ASSERT_EQ(each.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  std::string ids;
+  std::size_t acknowledged = 0;
+  for (const frozen_call& each : calls) {
+    EXPECT_LT(each.took, kCallDeadline + kSlack);
+    EXPECT_FALSE(each.in_freeze && each.ok) << "nobody can have answered";
+    if (!each.ok) {
+      EXPECT_TRUE(each.code == errc::timed_out || each.code == errc::down || each.code == errc::overloaded)
+          << each.text;
+      EXPECT_NE(each.text, "");
+    }
+    if (!each.ok || each.id == 0) continue;
+    ids += (ids.empty() ? "" : ",") + std::to_string(each.id);
+    ++acknowledged;
+  }
+  EXPECT_TRUE(eventually([&] { return get_within(2000, "1").has_value(); }));
+  EXPECT_TRUE(eventually([&] { return write(user(2, "thawed"), within_ms(3000)).has_value(); }));
+  EXPECT_EQ(value("SELECT COUNT(*) FROM users WHERE id IN (" + ids + ")"), std::to_string(acknowledged))
+      << "an acknowledged write is gone";
+  EXPECT_TRUE(nothing_is_leaked());
+  expect_every_connection_to_be_had();
 }
 
 }  // namespace
