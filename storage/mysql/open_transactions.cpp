@@ -130,8 +130,10 @@ net::task<net::result<std::int64_t>> open_transactions::end(net::request_context
   const bool lost = !refused && mine->on->broken();
   mine->finished = true;
   mine->on.end();
-  if (!committed && lost)
+  if (!committed && lost) {
+    shared_.metrics.commits_in_doubt.add();
     co_return error(errc::down, "the connection was lost at COMMIT: the write may or may not have happened");
+  }
   if (!committed) co_return committed.error();
   shared_.metrics.commits.add();
   shared_.commits.fetch_add(1, std::memory_order_relaxed);
