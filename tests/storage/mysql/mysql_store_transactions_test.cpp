@@ -141,17 +141,25 @@ TEST_F(MysqlStoreTransactions, WritersThatDeadlockAreTriedAgain) {
   options_.write_retries_max = 20;
   open_store();
   create_users(1, 2);
+  const double before = metric("syncline_mysql_write_retries_total ");
+  const auto retries = [before] { return metric("syncline_mysql_write_retries_total ") - before; };
+  const auto give_up_at = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   std::atomic<int> failed{0};
-  // Each writes the two rows in another order, in waves of one row, so they meet in the middle.
-  const auto both = [&](std::size_t core, std::int64_t first, std::int64_t second) {
-    for (int i = 0; i < 30; ++i) {
+  std::atomic<int> written{0};
+  // Each writes the two rows in another order, in waves of one row, so they meet in the middle; until some of
+  // them did. The new row beside them tells a batch of which something stayed when it was tried again: it
+  // would be an old one.
+  const auto both = [&](std::int64_t core, std::int64_t first, std::int64_t second) {
+    for (int i = 0; i < 30 || (retries() < 3 && std::chrono::steady_clock::now() < give_up_at); ++i) {
       batch_builder b(users(), write_kind::upsert);
       const std::string name = std::to_string(core) + " " + std::to_string(i);
       b.row({{"id", I(first)}, {"name", T(name)}})
+          .row({{"id", I(1'000'000 * (core + 1) + i)}, {"name", T(name)}})
           .row({{"id", I(first)}, {"name", T(name + "!")}})
           .row({{"id", I(second)}, {"name", T(name)}});
-      const auto made = write(std::move(b.batch), {}, core);
-      if (fates(made) != "uuu") {
+      const auto made = write(std::move(b.batch), {}, static_cast<std::size_t>(core));
+      ++written;
+      if (fates(made) != "ucuu") {
         ++failed;
         ADD_FAILURE() << fates(made);
       }
@@ -161,6 +169,10 @@ TEST_F(MysqlStoreTransactions, WritersThatDeadlockAreTriedAgain) {
   both(0, 1, 2);
   other.join();
   EXPECT_EQ(failed, 0);
+  EXPECT_GE(retries(), 3) << "they never met";
+  EXPECT_EQ(value("SELECT COUNT(*) FROM users WHERE id>=1000000"), std::to_string(written));
+  // The last of all wrote both rows: one with its name, the one it writes twice with a mark behind it.
+  EXPECT_EQ(value("SELECT COUNT(DISTINCT REPLACE(name,'!','')) FROM users WHERE id IN (1,2)"), "1");
 }
 
 TEST_F(MysqlStoreTransactions, ALockThatAnotherProgramHoldsIsWaitedForAndThenTold) {
