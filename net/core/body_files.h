@@ -33,8 +33,8 @@ class body_files {
   body_files(const body_files&) = delete;
   body_files& operator=(const body_files&) = delete;
 
-  // The file with these bytes, or -1. Counts as a use while none of the body was sent (`begins`), not for each
-  // of the pieces that a slow reader takes.
+  // The file with these bytes, or -1. Counts as a use while none of the body was sent (`begins`), not for
+  // each of the pieces that a slow reader takes.
   [[nodiscard]] int find(const shared_bytes& body, bool begins = true) noexcept;
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,15 @@ using ::testing::Not;
 std::string text_of(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// A copy, since a server's log is beside its config.
+std::string shipped(const std::string& folder) {
+  std::string out = text_of(folder + "/mysql.json");
+  const std::string include = "\"demo/syncline.json\"";
+  const std::size_t at = out.find(include);
+  if (at == std::string::npos) throw std::runtime_error("configs/mysql.json includes something else");
+  return out.replace(at, include.size(), fmt::format("\"{}/demo/syncline.json\"", folder));
 }
 
 class MysqlServe : public ::testing::Test {
@@ -82,9 +92,8 @@ class MysqlServe : public ::testing::Test {
   }
 
   const std::string config_folder_ = testing::source_folder() + "/configs";
-  const temp_directory directory_;  // a server's log is beside its config
-  const std::string config_ =
-      directory_.write("mysql.json", fmt::format(R"({{"include": "{}/mysql.json"}})", config_folder_));
+  const temp_directory directory_;
+  const std::string config_ = directory_.write("mysql.json", shipped(config_folder_));
   std::unique_ptr<model_database> mysql_ = mysql_model();
   std::unique_ptr<model_connection> sql_;
   std::string schema_, account_;

@@ -155,6 +155,8 @@ TEST(MysqlSettings, TheEngineNeedsItsAccountAndSchema) {
   EXPECT_THAT(fault_of(overridden({"storage.engine=oracle"})), HasSubstr("sqlite, mysql"));
   EXPECT_THAT(fault_of(overridden({"storage.mysql.reserved_bulk_percent=50"})), HasSubstr("120 %"));
   EXPECT_THAT(fault_of(overridden({"storage.mysql.silence_timeout_ms=99"})), HasSubstr("silence_timeout_ms"));
+  EXPECT_THAT(fault_of(overridden({"storage.mysql.silence_timeout_ms=5000"})),
+              HasSubstr("no longer than storage.mysql.lock_wait_timeout_s"));
 }
 
 TEST(ConfigInclude, AFileStandsOnAnother) {
