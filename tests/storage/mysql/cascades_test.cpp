@@ -127,8 +127,10 @@ TEST_F(MysqlCascades, AGrandchildCannotComeInBetween) {
     co_return;
   });
   EXPECT_TRUE(eventually([&] {
-    return one_field("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE='User lock' AND DB='" +
-                     schema_ + "'") == "1";
+    return one_field(
+               "SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_state='User lock' AND "
+               "processlist_db='" +
+               schema_ + "'") == "1";
   }));
   lines added;
   for (const char* row : {"(200,10)", "(201,11)"}) {  // under a row with children, and under one without

@@ -223,8 +223,7 @@ class MysqlFeedRandom : public mysql_feed_test {
   }
   // Ends connections at random, ours excepted.
   void kill_some(std::mt19937& rng) {
-    for (const std::string& id : sql("SELECT ID FROM information_schema.PROCESSLIST WHERE DB=DATABASE() AND "
-                                     "ID<>CONNECTION_ID()")) {
+    for (const std::string& id : other_connections()) {
       if (rng() % 12 != 0) continue;
       static_cast<void>(
           get<text_rows>([&](request_context& context) { return query(context, *db_, "KILL " + id); }));

@@ -40,8 +40,11 @@ class mysql_faults_test : public mysql_store_test {
   }
   // Those of the store, the sequencer's among them.
   void kill_sessions() {
-    const std::string ids = value("SELECT GROUP_CONCAT(id) FROM information_schema.processlist WHERE db='" +
-                                  schema_ + "' AND id<>CONNECTION_ID()");
+    // Why not from PROCESSLIST: schema_fixture.h, other_connections().
+    const std::string ids =
+        value("SELECT GROUP_CONCAT(processlist_id) FROM performance_schema.threads WHERE processlist_db='" +
+              schema_ + "' AND processlist_id<>CONNECTION_ID()");
+    EXPECT_NE(ids, "");
     for (std::size_t at = 0; at < ids.size();) {
       const std::size_t comma = std::min(ids.find(',', at), ids.size());
       try_admin("KILL " + ids.substr(at, comma - at));
