@@ -20,7 +20,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr const char* kNotes = R"({
+constexpr const char* kHeldNotes = R"({
     "notes": {"table": "notes", "key": "id", "columns": {"id": "int64", "note": "string"}, "write": {"bulk": true}}
   })";
 constexpr int kCallers = 200;
@@ -35,7 +35,7 @@ class MysqlOverload : public ::testing::Test {
     ASSERT_TRUE(sql_->run("CREATE TABLE notes(id BIGINT PRIMARY KEY, note VARCHAR(50))"));
     server_.config = server_.directory.write(
         "notes.json", fmt::format(R"({{"cores": {{"count": 1}}, "storage": {}, "resources": {}}})",
-                                  mysql_->storage_json(), kNotes));
+                                  mysql_->storage_json(), kHeldNotes));
     server_.process = std::make_unique<server_process>(
         server_.config, with_settings({fmt::format("storage.mysql.connections_max={}", kConnections),
                                        "storage.mysql.waiters_max=20", "storage.mysql.pipeline_limit=4",
