@@ -23,7 +23,7 @@ using testing::test_socket;
 using testing::upgrade_text;
 using testing::websocket_server;
 
-session_options patient_options() {
+session_options patient_for_resets() {
   session_options out = testing::quick_session_options();
   out.ping_interval_ms = 0;
   out.message_timeout_ms = 0;
@@ -138,7 +138,7 @@ class WebsocketStates : public ::testing::TestWithParam<form_and_state> {
     next.send_compressed(opcode::text, some_text());
     EXPECT_EQ(next.receive().bytes, some_text());
   }
-  websocket_server s{patient_http(std::get<testing::form>(GetParam())), patient_options(), 1};
+  websocket_server s{patient_http(std::get<testing::form>(GetParam())), patient_for_resets(), 1};
 };
 
 TEST_P(WebsocketStates, AResetEndsTheSocketAndNothingElse) {
