@@ -212,7 +212,7 @@ TEST_P(HttpLimits, AReaderThatStopsBeforeATaskIsClosed) {
   scripted_server s(options);
   std::list<raw_client> clients;
   for (std::size_t kib = 160; kib < 320; kib += 8) {
-    s.handles.big = std::make_shared<const std::string>(kib * 1024, 'b');
+    s.handles.replace_big(kib * 1024);
     const int before = s.handles.requests;
     clients.push_back(s.connect(4096));
     clients.back().send(get("/big") + get("/slow", "Connection: close\r\n"));

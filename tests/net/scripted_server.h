@@ -8,6 +8,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -41,6 +42,7 @@ class scripted_handler : public handler {
       if (path == "/mark") requests_at_mark = requests.load();
       x.answer(response_head{200, "text/plain", {}, false}, "fast");
     } else if (path == "/big") {
+      const std::lock_guard lock(changing_big);
       x.answer(response_head{200, "text/plain", {}, false}, big);
     } else if (path == "/no-content") {
       x.answer(response_head{204, {}, {}, false}, std::string_view());
@@ -153,7 +155,13 @@ class scripted_handler : public handler {
     x.answer(response_head{200, "text/plain", {}, false}, "held");
   }
 
+  // From the test's thread, also while the server answers.
+  void replace_big(std::size_t bytes) {
+    const std::lock_guard lock(changing_big);
+    big = std::make_shared<const std::string>(bytes, 'b');
+  }
   shared_bytes big = std::make_shared<const std::string>(1024 * 1024, 'b');
+  std::mutex changing_big;
   std::atomic<int> requests{0}, tasks{0}, waiting{0}, cancelled{0};
   std::atomic<int> requests_at_mark{0};  // when "/mark" was asked
   std::atomic<bool> released{false};

@@ -34,7 +34,7 @@ INSTANTIATE_TEST_SUITE_P(Over, SharedWrites,
 TEST_P(SharedWrites, ALargeBodyIsSentFromItsOwnMemory) {
   for (const std::size_t size : {std::size_t{17} * 1024, std::size_t{3} * 1024 * 1024}) {
     http::testing::scripted_server s(http::testing::quick_options(GetParam()), 1);
-    s.handles.big = std::make_shared<const std::string>(size, 'b');
+    s.handles.replace_big(size);
     testing::watch_writes_of(*s.handles.big);
     raw_client c = s.connect();
     c.send(get("/fast") + get("/big") + get("/fast") + get("/big"));
