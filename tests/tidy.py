@@ -119,6 +119,41 @@ def check_awaits(code):
             yield at, "co_await of a call with a braced aggregate made in place: name it and move it in"
 
 
+def names_of_a_file(source):
+    """(line, enclosing namespace, name and parameter types) of what stands in the anonymous namespaces of a .cpp file. Relies on the
+    layout: what is of a namespace begins in the first column, and its end says `// namespace`."""
+    code = without_comments_and_texts(source).split("\n")
+    scope, inside = [], ""
+    for at, line in enumerate(source.split("\n"), 1):
+        opens = re.match(r"(?:inline )?namespace\s*([\w:]*)\s*\{$", line)
+        if opens:
+            scope.append(opens.group(1))
+        elif re.match(r"\}\s*// namespace", line):
+            scope = scope[:-1]
+        elif "" in scope and re.match(r"\w", code[at - 1]):
+            inside = "::".join(s for s in scope if s)
+            text = " ".join(code[at - 1:at + 7])
+            if re.match(r"(?:using|namespace|static_assert|template|friend|extern|TEST|TYPED_|INSTANTIATE|MATCHER|ACTION)", text):
+                continue
+            kind = re.match(r"(?:struct|class|union|enum class|enum) (\w+)\b(?!\s*;)", text)
+            head = re.match(r"[^(={;]*?([\w:~]+)\s*(?:\[[^\]]*\]\s*)?(?:\(([^;{]*?)\)\s*(?:noexcept|->[^{;]*)?\s*\{|[={;])", text)
+            if kind:
+                yield at, inside, kind.group(1)
+            elif head:
+                types = re.sub(r"\s*=[^,]*|\s+\w+(?=\s*(?:,|$))", "", head.group(2) or "")
+                yield at, inside, head.group(1) + ("" if head.group(2) is None else "(" + re.sub(r"\s", "", types) + ")")
+
+
+def check_batches(files):
+    """Files of a folder are compiled as one, which ones together differs by preset: names in anonymous namespaces must differ."""
+    seen = {}
+    for name, source in files:
+        for at, inside, what in names_of_a_file(source):
+            before = seen.setdefault((str(Path(name).parent), inside, what), name)
+            if before != name:
+                yield name, at, f"{what} is in {before} as well: files of a folder are compiled as one"
+
+
 def check_layout(names):
     tool = shutil.which("clang-format-14") or shutil.which("clang-format")
     if tool is None:
@@ -157,6 +192,12 @@ def selftest():
         (check_text, "a.cpp", "int hackney = 0;\n"),
         (check_page, "a.md", "## A\n### Figures\n## B\n### Figures\n```\n## A\n```\n"),
     ]
+    one = "namespace a {\nnamespace {\n%s\n}  // namespace\n}  // namespace a\n"
+    for first, second, found in [("int f(int a) {", "int f(int b) {", 1), ("struct s {", "class s {", 1), ("constexpr int n = 1;", "std::string n;", 1),
+                                 ("int f(int a) {", "int f(char b) {", 0), ("struct s {", "  struct s {", 0), ("using s = int;", "using s = int;", 0)]:
+        if len(list(check_batches([("t/a.cpp", one % first), ("t/b.cpp", one % second), ("u/b.cpp", one % second)]))) != found:
+            print(f"tidy: selftest failed on {first!r} beside {second!r}")
+            return 1
     missed = [c[1:] for c in cases if not list(c[0](c[1], c[2]))] + [c[1:] for c in clean if list(c[0](c[1], c[2]))]
     for name, source in missed:
         print(f"tidy: selftest failed on {name}: {source!r}")
@@ -175,6 +216,8 @@ def main():
             found += [(name, at, what) for at, what in check_cpp(name, source)]
         if name.endswith(".md"):
             found += [(name, at, what) for at, what in check_page(name, source)]
+    found += check_batches([(n, (ROOT / n).read_text(encoding="utf-8")) for n in names
+                            if n.endswith(".cpp") and not n.startswith(("tests/fuzz/", "tests/tools/", "perf/bench/"))])
     found += check_layout([n for n in names if Path(n).suffix in CPP])
     found += check_shell([n for n in names if n.endswith(".sh") or n == ".ci/run"])
     for name, at, what in sorted(found):

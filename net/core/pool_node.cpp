@@ -25,6 +25,10 @@ pool_node::pool_node(pool_options options, unsigned cores, std::uint64_t seed)
   assert(cores > 0 && options_.connections_max > 0 && options_.connects_max > 0);
   for (std::size_t i = 0; i < kWorkClasses; ++i) most_[i] = classes_.most(static_cast<work_class>(i));
   // Where there is not one for each core nobody owns any: they go by turns.
+  if (options_.connections_max < cores)
+    perf::log_warn(
+        "a pool has fewer connections than there are cores: they go from core to core by turns",
+        {{"pool", options_.name}, {"connections_max", options_.connections_max}, {"cores", cores}});
   for (unsigned i = 0; i < cores && options_.connections_max >= cores; ++i) {
     cores_[i].share = options_.connections_max / cores + (i < options_.connections_max % cores ? 1 : 0);
   }

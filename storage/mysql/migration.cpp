@@ -232,7 +232,7 @@ net::task<net::result<void>> migration::install(net::request_context& context, c
 
   const bool all_there = std::all_of(plan->triggers.begin(), plan->triggers.end(),
                                      [&](const trigger_text& wanted) { return is_there(*there, wanted); });
-  const bool unchanged = all_there && row->triggers == plan->hash && row->table.may_be(*identity);
+  bool unchanged = all_there && row->triggers == plan->hash && row->table.may_be(*identity);
   const resource_state before = *row;
   if (!unchanged && known) {
     // Once the triggers are back they tell nobody that they were away.
@@ -242,18 +242,18 @@ net::task<net::result<void>> migration::install(net::request_context& context, c
     net::result<void> noted = co_await std::move(noting);
     if (!noted) co_return noted;
   }
-  // An index may rebuild the table, which gives it another identity; this is not the owner's doing. Whoever
-  // empties the table at another moment is, and is noticed by the identity from before.
   auto indexing = place_search_index(context, of, plan->shape);
   net::result<bool> indexed = co_await std::move(indexing);
   if (!indexed) co_return indexed.error();
-  row->table = std::move(*identity);
   if (*indexed && !dry_run_) {
     auto looking = read_identity(context, *db_, of.table);
-    net::result<table_identity> rebuilt = co_await std::move(looking);
-    if (!rebuilt) co_return rebuilt.error();
-    row->table = std::move(*rebuilt);
+    identity = co_await std::move(looking);
+    if (!identity) co_return identity.error();
+    // The first such index rebuilds the table, which gives it another identity. So does a TRUNCATE, which
+    // waits for the index and comes right after it; they look the same, so it is taken for one.
+    unchanged = unchanged && row->table.may_be(*identity);
   }
+  row->table = std::move(*identity);
   auto placing = place_triggers(context, *plan, *there, row->id);
   net::result<void> placed = co_await std::move(placing);
   if (!placed) co_return placed;

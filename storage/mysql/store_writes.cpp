@@ -195,6 +195,9 @@ net::task<net::result<std::int64_t>> acknowledge(net::request_context& context, 
   auto settling = shared.feed->settle(context);
   net::result<std::int64_t> at = co_await std::move(settling);
   shared.metrics.settle_time.record_us(us_since(began));
+  if (!at)
+    at = error(at.error().code, "the write is stored, but the feed does not move: do not repeat it",
+               at.error().text());
   co_return at;
 }
 

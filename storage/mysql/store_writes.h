@@ -23,7 +23,8 @@ namespace syncline::storage::mysql {
 [[nodiscard]] net::task<net::result<void>> commit(net::request_context& context, db_lease& on);
 // Undoes what is open; a connection that cannot say so is marked broken.
 [[nodiscard]] net::task<void> roll_back(net::request_context& context, db_lease& on);
-// The position that contains what was committed, when the listener knows of it.
+// The position that contains what was committed, when the listener knows of it. An error says that it is
+// stored.
 [[nodiscard]] net::task<net::result<std::int64_t>> acknowledge(net::request_context& context,
                                                                store_shared& shared);
 void count_rows(store_shared& shared, const write_batch& batch, const write_outcome& made, bool kept);

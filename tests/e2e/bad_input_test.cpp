@@ -229,7 +229,7 @@ std::vector<std::pair<std::string, std::string>> bad_bytes() {
           {std::string("\x16\x03\x01\x02\x00\x01\x00\x01", 8) + "\r\n\r\n", "bad-method"}};
 }
 
-class BadInput : public testing::Test {
+class BadInput : public ::testing::Test {
  protected:
   BadInput() : server({"rest.write_body_bytes_max=16384"}) {
     sql_file(server.database).run("INSERT INTO items(id,owner,name) VALUES(1,1,'one')");

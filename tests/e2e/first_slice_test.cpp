@@ -11,6 +11,7 @@
 
 #include "tests/e2e/small_server.h"
 #include "tests/net/raw_client.h"
+#include "tests/temp_directory.h"
 
 namespace syncline::e2e {
 namespace {
@@ -23,8 +24,7 @@ std::string demo_rows(const temp_directory& directory, const std::string& resour
   const auto made = run_syncline(
       {"demo-data", "--out", directory.path(), "--resource", resource, "--users", std::to_string(users)});
   if (made.exit_code != 0) throw std::runtime_error(made.output);
-  std::ifstream in(directory.file(resource + ".ndjson"), std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  return syncline::testing::read_text(directory.file(resource + ".ndjson"));
 }
 
 void fill_items(sql_file& db, int rows) {

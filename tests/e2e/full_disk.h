@@ -15,9 +15,11 @@
 #include <stdexcept>
 #include <string>
 
-#include "tests/e2e/temp_directory.h"
+#include "tests/temp_directory.h"
 
 namespace syncline::e2e {
+
+using syncline::testing::temp_directory;
 
 class full_disk {
  public:

@@ -16,11 +16,13 @@
 #include "tests/e2e/model_database.h"
 #include "tests/e2e/server_process.h"
 #include "tests/e2e/synced_copy.h"
-#include "tests/e2e/temp_directory.h"
 #include "tests/e2e/websocket_client.h"
+#include "tests/temp_directory.h"
 
 namespace syncline::e2e {
 namespace {
+
+using syncline::testing::temp_directory;
 
 using std::chrono::milliseconds;
 
@@ -427,7 +429,7 @@ void for_each_seed(int usual, const Run& run) {
   const char* one = std::getenv("SYNCLINE_MODEL_SEED");
   const char* many = std::getenv("SYNCLINE_MODEL_SEEDS");
   const int seeds = one != nullptr ? 1 : many != nullptr ? std::stoi(many) : usual;
-  for (int i = 0; i < seeds && !testing::Test::HasFailure(); ++i) {
+  for (int i = 0; i < seeds && !::testing::Test::HasFailure(); ++i) {
     std::uint64_t seed = static_cast<std::uint64_t>(i) + 1;
     if (many != nullptr) seed = std::random_device()();
     if (one != nullptr) seed = std::stoull(one);

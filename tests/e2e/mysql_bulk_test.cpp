@@ -12,11 +12,11 @@ namespace {
 constexpr const char* kNotes = R"({
     "notes": {"table": "notes", "key": "id", "columns": {"id": "int64", "note": "string"}, "write": {"bulk": true}}
   })";
-constexpr int kRows = 3000;
+constexpr int kNoteCount = 3000;
 
 std::string rows_of(const std::string& note) {
   std::string out;
-  for (int i = 1; i <= kRows; ++i) out += fmt::format("{{\"id\":{},\"note\":\"{}\"}}\n", i, note);
+  for (int i = 1; i <= kNoteCount; ++i) out += fmt::format("{{\"id\":{},\"note\":\"{}\"}}\n", i, note);
   return out;
 }
 
@@ -40,7 +40,7 @@ TEST(MysqlBulk, AnUploadWithAKeyStoresEachOfItsBatches) {
         server.send("POST", "/v1/notes/bulk", rows_of(round), {fmt::format("Idempotency-Key: {}", round)});
     EXPECT_NE(got.body.find("\"complete\":true"), std::string::npos) << got.body;
     EXPECT_EQ(mysql->open()->rows(fmt::format("SELECT COUNT(*) FROM notes WHERE note='{}'", round)),
-              std::vector<std::string>{std::to_string(kRows)});
+              std::vector<std::string>{std::to_string(kNoteCount)});
   }
 }
 

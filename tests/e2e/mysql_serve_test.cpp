@@ -5,8 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -18,6 +16,7 @@
 #include "tests/e2e/model_database.h"
 #include "tests/e2e/small_server.h"
 #include "tests/source_folder.h"
+#include "tests/temp_directory.h"
 
 namespace syncline::e2e {
 namespace {
@@ -25,14 +24,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::string text_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 // A copy, since a server's log is beside its config.
 std::string shipped(const std::string& folder) {
-  std::string out = text_of(folder + "/mysql.json");
+  std::string out = syncline::testing::read_text(folder + "/mysql.json");
   const std::string include = "\"demo/syncline.json\"";
   const std::size_t at = out.find(include);
   if (at == std::string::npos) throw std::runtime_error("configs/mysql.json includes something else");
@@ -45,7 +39,7 @@ class MysqlServe : public ::testing::Test {
     if (const std::string why = mysql_->missing(); !why.empty()) GTEST_SKIP() << why;
     mysql_->make_tables();
     sql_ = mysql_->open();
-    ASSERT_TRUE(sql_->run(text_of(config_folder_ + "/demo/schema.mysql.sql")));
+    ASSERT_TRUE(sql_->run(syncline::testing::read_text(config_folder_ + "/demo/schema.mysql.sql")));
     schema_ = sql_->rows("SELECT DATABASE()").front();
     account_ = schema_ + "_tls";
     ASSERT_TRUE(

@@ -1,4 +1,5 @@
 #include "tests/e2e/server_process.h"
+#include "tests/temp_directory.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -11,7 +12,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <regex>
 #include <stdexcept>
 #include <thread>
@@ -26,11 +26,6 @@ std::string binary() {
   const char* path = std::getenv("SYNCLINE_BINARY");
   if (path == nullptr) throw std::runtime_error("SYNCLINE_BINARY is not set: run through ctest");
   return path;
-}
-
-std::string whole_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 // Forks and runs the binary; standard output goes to `out_fd`, standard error to `err_fd`.
@@ -173,7 +168,7 @@ std::uint64_t server_process::resident_bytes() const {
 }
 
 std::string server_process::log() const {
-  return whole_file(log_file_);
+  return syncline::testing::read_text(log_file_);
 }
 
 }  // namespace syncline::e2e

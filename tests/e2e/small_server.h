@@ -18,9 +18,11 @@
 #include "tests/e2e/server_process.h"
 #include "tests/e2e/sql_file.h"
 #include "tests/e2e/synced_copy.h"
-#include "tests/e2e/temp_directory.h"
+#include "tests/temp_directory.h"
 
 namespace syncline::e2e {
+
+using syncline::testing::temp_directory;
 
 // `--set` pairs in front of each setting.
 [[nodiscard]] std::vector<std::string> with_settings(const std::vector<std::string>& settings);

@@ -18,12 +18,7 @@ namespace memory = syncline::testing::memory;
 
 using testing::eventually;
 using testing::raw_client;
-
-std::string some_text(std::size_t rows) {
-  std::string out;
-  for (std::size_t i = 0; i < rows; ++i) out += "row " + std::to_string(i * 7919) + ";";
-  return out;
-}
+using testing::some_rows;
 
 // Streams `text` packed, a flush a row.
 class packing_handler final : public http::handler {
@@ -77,7 +72,7 @@ std::string body_of(std::string_view answer) {
 
 // Not even one that looks whole and is not.
 TEST(GzipMemory, WhicheverAllocationFailsAStreamIsWholeOrCutOff) {
-  const std::string text = some_text(1000);
+  const std::string text = some_rows(1000);
   packing_handler handles(text);
   const std::size_t held_before = deflate_bytes();
   int whole = 0, cut_off = 0;

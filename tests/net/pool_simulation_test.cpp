@@ -17,20 +17,24 @@ using std::chrono::milliseconds;
 using testing::by_hand_options;
 using testing::hand_connection;
 
-class simulation final : public pool_hands, public pool_waker {
+class simulation {
  public:
-  simulation(const pool_options& options, microseconds connect, std::uint64_t seed)
-      : connect_(connect), random_(seed), node_(options, 1, seed), state_(node_, 0, *this, seed) {
-    node_.attach(0, this);
-    at(milliseconds(0), [this] { tick(); });
+  simulation(const pool_options& options, microseconds connect, std::uint64_t seed, unsigned cores = 1)
+      : connect_(connect), random_(seed), node_(options, cores, seed) {
+    for (unsigned id = 0; id < cores; ++id) cores_.push_back(std::make_unique<core>(*this, id, seed));
   }
-  ~simulation() { state_.stop(now_); }
+  ~simulation() {
+    for (const auto& each : cores_) each->state.stop(now_);
+  }
 
+  struct core;
   struct request {
     pool_waiter waiter;
+    core* on = nullptr;
     steady_time came;
     microseconds service{};
     microseconds client{};  // gives up after this
+    std::function<void(bool)> then;
   };
   struct outcome {
     std::size_t asked = 0, served = 0, useful = 0, refused_at_once = 0, shed = 0, late = 0, without_time = 0;
@@ -41,44 +45,67 @@ class simulation final : public pool_hands, public pool_waker {
     double last_answer_ms = 0;
   };
 
-  void open(pool_slot& slot) override {
-    ++result.opened;
-    at(connect_, [this, &slot] {
-      auto made = std::make_unique<hand_connection>();
-      made->since = now_;
-      state_.opened(slot, std::move(made), now_);
-    });
-  }
-  void reset(pool_slot&) override {}
-  void validate(pool_slot& slot) override {
-    // Who is asked and says nothing is given up after tend_timeout_ms.
-    const bool silent = static_cast<hand_connection&>(*slot.connection).since <= forgotten_;
-    end_check(slot, silent ? milliseconds(2000) : microseconds(200), !silent);
-  }
-  void give_up(pool_slot& slot) override { end_check(slot, microseconds(0), false); }
-  void close(pool_slot& slot) override {
-    at(microseconds(0), [this, &slot] { state_.closed(slot, now_); });
-  }
-  void wake() noexcept override {
-    at(microseconds(0), [this] { state_.look(now_); });
-  }
-  void wake(pool_waiter& waiter) noexcept override {
-    at(microseconds(0), [this, &waiter] { answered(*of_[&waiter]); });
-  }
+  // One core's pool; all have the same time.
+  struct core final : pool_hands, pool_waker {
+    core(simulation& in, unsigned id, std::uint64_t seed) : all(in), state(in.node_, id, *this, seed) {
+      all.node_.attach(id, this);
+      all.at(milliseconds(0), [this] { tick(); });
+    }
+    void open(pool_slot& slot) override {
+      ++all.result.opened;
+      all.at(all.connect_, [this, &slot] {
+        auto made = std::make_unique<hand_connection>();
+        made->since = all.now_;
+        state.opened(slot, std::move(made), all.now_);
+      });
+    }
+    void reset(pool_slot&) override {}
+    void validate(pool_slot& slot) override {
+      // Who is asked and says nothing is given up after tend_timeout_ms.
+      const bool silent = static_cast<hand_connection&>(*slot.connection).since <= all.forgotten_;
+      end_check(slot, silent ? milliseconds(2000) : microseconds(200), !silent);
+    }
+    void give_up(pool_slot& slot) override { end_check(slot, microseconds(0), false); }
+    void close(pool_slot& slot) override {
+      all.at(microseconds(0), [this, &slot] { state.closed(slot, all.now_); });
+    }
+    void wake() noexcept override {
+      all.at(microseconds(0), [this] { state.look(all.now_); });
+    }
+    void wake(pool_waiter& waiter) noexcept override {
+      all.at(microseconds(0), [this, &waiter] { all.answered(*all.of_[&waiter]); });
+    }
+    void tick() {
+      state.tick(all.now_);
+      all.at(pool_state::kTick, [this] { tick(); });
+    }
+    // The end that was told last is the one that happens.
+    void end_check(pool_slot& slot, microseconds later, bool fit) {
+      const int told = ++ends_told[&slot];
+      all.at(later, [this, &slot, fit, told] {
+        if (ends_told[&slot] == told) state.tended(slot, fit, all.now_);
+      });
+    }
+
+    simulation& all;
+    pool_state state;
+    std::map<pool_slot*, int> ends_told;  // of validations
+  };
 
   void ask(microseconds service, microseconds client, work_class work = work_class::interactive,
-           std::function<void(bool)> then = {}) {
+           std::function<void(bool)> then = {}, unsigned on = 0) {
     requests_.push_back(std::make_unique<request>());
     request& made = *requests_.back();
     of_[&made.waiter] = &made;
-    then_[&made] = std::move(then);
+    made.then = std::move(then);
+    made.on = cores_[on].get();
     made.came = now_;
     made.service = service;
     made.client = client;
     made.waiter.work = work;
     made.waiter.deadline = now_ + client;
     ++result.asked;
-    switch (state_.ask(made.waiter, now_)) {
+    switch (made.on->state.ask(made.waiter, now_)) {
       case pool_state::verdict::granted:
         return serve(made);
       case pool_state::verdict::refused:
@@ -88,7 +115,7 @@ class simulation final : public pool_hands, public pool_waker {
       case pool_state::verdict::queued:
         at(client, [this, &made] {
           if (!made.waiter.queued) return;
-          state_.leave(made.waiter, errc::timed_out, now_);
+          made.on->state.leave(made.waiter, errc::timed_out, now_);
           ++result.late;
           end(made, false);
         });
@@ -109,17 +136,21 @@ class simulation final : public pool_hands, public pool_waker {
       const event_at next = events_.top();
       events_.pop();
       now_ = std::max(now_, next.when);  // an event waits while the core is busy
-      state_.heard(now_);
+      hear();
       next.what();
     }
     now_ = kStart + end;
-    state_.heard(now_);
+    hear();
   }
   double exponential(double mean) { return std::exponential_distribution<double>(1 / mean)(random_); }
   [[nodiscard]] double now_ms() const {
     return std::chrono::duration<double, std::milli>(now_ - kStart).count();
   }
-  [[nodiscard]] const pool_state& state() const { return state_; }
+  [[nodiscard]] std::size_t idle() const {
+    std::size_t out = 0;
+    for (const auto& each : cores_) out += each->state.count().idle;
+    return out;
+  }
 
   outcome result;
 
@@ -133,16 +164,8 @@ class simulation final : public pool_hands, public pool_waker {
     }
   };
 
-  // The end that was told last is the one that happens.
-  void end_check(pool_slot& slot, microseconds later, bool fit) {
-    const int told = ++ends_told_[&slot];
-    at(later, [this, &slot, fit, told] {
-      if (ends_told_[&slot] == told) state_.tended(slot, fit, now_);
-    });
-  }
-  void tick() {
-    state_.tick(now_);
-    at(pool_state::kTick, [this] { tick(); });
+  void hear() {
+    for (const auto& each : cores_) each->state.heard(now_);
   }
   void answered(request& which) {
     if (which.waiter.granted != nullptr) return serve(which);
@@ -163,12 +186,12 @@ class simulation final : public pool_hands, public pool_waker {
       }
       result.last_answer_ms = now_ms();
       pool_slot* slot = std::exchange(which.waiter.granted, nullptr);
-      state_.release(*slot, since, false, now_);
+      which.on->state.release(*slot, since, false, now_);
       end(which, true);
     });
   }
-  void end(request& which, bool well) {
-    const std::function<void(bool)> then = std::move(then_[&which]);
+  static void end(request& which, bool well) {
+    const std::function<void(bool)> then = std::move(which.then);
     if (then) then(well);
   }
   [[nodiscard]] double ms_since(steady_time when) const {
@@ -178,16 +201,14 @@ class simulation final : public pool_hands, public pool_waker {
   static constexpr steady_time kStart{std::chrono::hours(1)};
   steady_time now_ = kStart;
   steady_time forgotten_{};
-  std::map<pool_slot*, int> ends_told_;  // of validations
   microseconds connect_;
   std::mt19937_64 random_;
   std::priority_queue<event_at> events_;
   std::uint64_t order_ = 0;
   std::vector<std::unique_ptr<request>> requests_;
   std::map<pool_waiter*, request*> of_;
-  std::map<request*, std::function<void(bool)>> then_;
   pool_node node_;
-  pool_state state_;
+  std::vector<std::unique_ptr<core>> cores_;
 };
 
 double percentile(std::vector<double> values, double part) {
@@ -202,7 +223,7 @@ TEST(PoolSimulation, ASpikeOfFiftyOnFiveIdleConnections) {
   options.connections_min = 5;
   simulation run(options, milliseconds(150), 1);
   run.run_until(milliseconds(1000));  // the warm ones are open
-  ASSERT_EQ(run.state().count().idle, 5U);
+  ASSERT_EQ(run.idle(), 5U);
   for (int i = 0; i < 200; ++i) {  // some traffic, so that times are known
     run.ask(milliseconds(2), milliseconds(10'000));
     run.run_until(milliseconds(1000 + 5 * (i + 1)));
@@ -210,11 +231,11 @@ TEST(PoolSimulation, ASpikeOfFiftyOnFiveIdleConnections) {
   run.result = {};
   for (int i = 0; i < 50; ++i) run.ask(milliseconds(2), milliseconds(10'000));
   run.run_until(milliseconds(4000));
-  const pool_state::numbers end = run.state().count();
+  const std::size_t left = run.idle();
   std::printf("spike: %zu connections opened, %zu at the end, last of 50 answered after %.1f ms\n",
-              run.result.opened, end.idle, run.result.last_answer_ms - 2000);
+              run.result.opened, left, run.result.last_answer_ms - 2000);
   EXPECT_EQ(run.result.useful, 50U);
-  EXPECT_LE(end.idle, 6U) << "poor pools end with 45";
+  EXPECT_LE(left, 6U) << "poor pools end with 45";
   EXPECT_LE(run.result.last_answer_ms - 2000, 22.0) << "ten rounds of 2 ms";
 }
 
@@ -224,7 +245,7 @@ TEST(PoolSimulation, ABurstOnConnectionsThatAFirewallForgotWaitsForOneCheckAndAC
   options.connections_min = 10;
   simulation run(options, milliseconds(50), 5);
   run.run_until(milliseconds(1000));
-  ASSERT_EQ(run.state().count().idle, 10U);
+  ASSERT_EQ(run.idle(), 10U);
   run.forget_connections();
   run.run_until(milliseconds(60'000));
   for (int i = 0; i < 50; ++i) run.ask(milliseconds(20), milliseconds(10'000));
@@ -233,7 +254,7 @@ TEST(PoolSimulation, ABurstOnConnectionsThatAFirewallForgotWaitsForOneCheckAndAC
   std::printf("forgotten connections: last of 50 answered after %.1f ms\n", took);
   EXPECT_EQ(run.result.useful, 50U);
   EXPECT_LE(took, 2000 + 3 * 50 + 5 * 20) << "a check, ten connects by fours, and five rounds of the queue";
-  EXPECT_EQ(run.state().count().idle, 10U);
+  EXPECT_EQ(run.idle(), 10U);
 }
 
 struct overload_figures {
@@ -241,34 +262,43 @@ struct overload_figures {
   simulation::outcome outcome;
 };
 
-overload_figures overload(double load, std::uint64_t seed) {
+struct overload_setting {
+  unsigned cores = 1, connections = 10;
+  milliseconds client{100};
+};
+
+// Requests of 2 ms, each on the next core, as many as `load` times what the connections serve.
+overload_figures overload(double load, std::uint64_t seed, const overload_setting& is = {}) {
   pool_options options = by_hand_options();
-  options.connections_max = 10;
-  options.connections_min = 10;
+  options.connections_max = is.connections;
+  options.connections_min = is.connections;
   options.lifetime_max_ms = 100'000'000;
-  simulation run(options, milliseconds(5), seed);
+  simulation run(options, milliseconds(5), seed, is.cores);
   run.run_until(milliseconds(1000));
-  const double between_us = 2000.0 / 10 / load;
+  const double between_us = 2000.0 / is.connections / load;
+  unsigned turn = 0;
   const milliseconds span(20'000);
   std::function<void()> arrive = [&] {
     if (run.now_ms() > 1000.0 + static_cast<double>(span.count())) return;
     const auto service = microseconds(1 + static_cast<std::int64_t>(run.exponential(2000)));
-    run.ask(service, milliseconds(100));
+    run.ask(service, is.client, work_class::interactive, {}, turn++ % is.cores);
     run.at(microseconds(static_cast<std::int64_t>(run.exponential(between_us))), arrive);
   };
   arrive();
-  run.run_until(milliseconds(1000) + span + milliseconds(500));
+  run.run_until(milliseconds(1000) + span + is.client + milliseconds(400));
   overload_figures out;
   out.outcome = run.result;
-  const double capacity_s = 10.0 * std::chrono::duration<double>(span).count();
+  const double capacity_s = is.connections * std::chrono::duration<double>(span).count();
   out.goodput = run.result.useful_work_s / capacity_s;
   const auto& r = run.result;
   std::printf(
-      "overload %.1fx: useful work %.1f %% of capacity; answered p50 %.1f ms, p99 %.1f ms; refused at once "
+      "%u cores, %u connections, load %.1fx: useful work %.1f %% of capacity; answered p50 %.1f ms, p99 %.1f "
+      "ms; refused at once "
       "%zu, "
       "shed %zu (after %.1f ms p99), late %zu of %zu\n",
-      load, out.goodput * 100, percentile(r.answered_ms, 0.5), percentile(r.answered_ms, 0.99),
-      r.refused_at_once, r.shed, percentile(r.shed_after_ms, 0.99), r.late, r.asked);
+      is.cores, is.connections, load, out.goodput * 100, percentile(r.answered_ms, 0.5),
+      percentile(r.answered_ms, 0.99), r.refused_at_once, r.shed, percentile(r.shed_after_ms, 0.99), r.late,
+      r.asked);
   return out;
 }
 
@@ -292,6 +322,26 @@ INSTANTIATE_TEST_SUITE_P(Load, PoolOverload, ::testing::Values(1.2, 2.0));
 TEST(PoolSimulation, BelowCapacityNobodyIsRefused) {
   const overload_figures figures = overload(0.8, 12);
   EXPECT_EQ(figures.outcome.refused_at_once + figures.outcome.shed + figures.outcome.late, 0U);
+}
+
+// Fewer connections than cores: they go by turns, each of which costs a connect, and each core has a queue of
+// its own.
+TEST(PoolSimulation, FourCoresOnTwoConnectionsServePatientClients) {
+  static_cast<void>(
+      overload(0.7, 13, {.cores = 1, .connections = 2, .client = milliseconds(10'000)}));  // to compare
+  for (const double load : {0.7, 1.2, 2.0}) {
+    const overload_figures figures =
+        overload(load, 13, {.cores = 4, .connections = 2, .client = milliseconds(10'000)});
+    const auto& r = figures.outcome;
+    EXPECT_EQ(r.served, r.useful) << load;
+    EXPECT_EQ(r.without_time, 0U) << load;
+    EXPECT_EQ(r.late, 0U) << load;
+    if (load < 1) {
+      EXPECT_EQ(r.refused_at_once + r.shed, 0U) << load;
+    } else {
+      EXPECT_GE(figures.goodput, 0.9) << load;
+    }
+  }
 }
 
 // Callers with the time of a usual request: many of them are a queue, not an overload.

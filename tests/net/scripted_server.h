@@ -22,6 +22,13 @@
 
 namespace syncline::net::http::testing {
 
+// Text that packs to a part of its size, and whose pieces differ.
+inline std::string some_rows(std::size_t rows) {
+  std::string out;
+  for (std::size_t i = 0; i < rows; ++i) out += "row " + std::to_string(i * 7919) + ";";
+  return out;
+}
+
 // Polls until `true_now`, at most kPatience.
 inline bool eventually(const std::function<bool()>& true_now) {
   const auto until = std::chrono::steady_clock::now() + kPatience;

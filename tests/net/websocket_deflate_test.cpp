@@ -52,7 +52,7 @@ std::string packed(std::string_view message, int level = 6) {
   return out;
 }
 
-std::string some_text(std::size_t n) {
+std::string some_json(std::size_t n) {
   std::string out;
   while (out.size() < n)
     out += "{\"op\":\"put\",\"id\":" + std::to_string(out.size() * 7919 % 10'000) + "}\r\n";
@@ -111,7 +111,7 @@ TEST(WebsocketDeflate, EveryMessageComesBackWhateverItsSizeAndWindow) {
       std::string wire;
       std::vector<seen> wanted;
       for (const std::size_t n : {0U, 0U, 1U, 5U, 300U, 16'384U, 16'385U, 65'536U, 200'000U, 0U, 7U}) {
-        std::string message = some_text(n);
+        std::string message = some_json(n);
         if (random() % 3 == 0) {
           for (char& c : message) c = static_cast<char>(random() % 128);  // hardly compressible
         }
@@ -128,7 +128,7 @@ TEST(WebsocketDeflate, EveryMessageComesBackWhateverItsSizeAndWindow) {
 TEST(WebsocketDeflate, AMessageMayBeCompressedInPieces) {
   deflate_pool pool;
   const compressor_lease stream = pool.borrow_compressor(12);
-  const std::string whole = some_text(50'000);
+  const std::string whole = some_json(50'000);
   std::string out;
   for (std::size_t at = 0; at < whole.size(); at += 777) {
     stream->run(std::string_view(whole).substr(at, 777), false, out);
@@ -143,7 +143,7 @@ TEST(WebsocketDeflate, WithTakeoverSimilarMessagesBecomeSmaller) {
   deflate_pool pool;
   message_writer fresh(without_takeover(), &pool);
   message_writer remembering(with_takeover(), &pool);
-  const std::string message = some_text(400);
+  const std::string message = some_json(400);
   EXPECT_EQ(remembering.write(opcode::text, message).payload.size(),
             fresh.write(opcode::text, message).payload.size());
   EXPECT_LT(remembering.write(opcode::text, message).payload.size() * 4,
@@ -152,7 +152,7 @@ TEST(WebsocketDeflate, WithTakeoverSimilarMessagesBecomeSmaller) {
 
 TEST(WebsocketDeflate, SocketsHoldAStreamOnlyDuringAMessageOrWithTakeover) {
   deflate_pool pool;
-  const std::string message = some_text(1000);
+  const std::string message = some_json(1000);
   message_writer fresh(without_takeover(), &pool);
   static_cast<void>(fresh.write(opcode::text, message));
   EXPECT_EQ(pool.borrowed(), 0U);
@@ -258,7 +258,7 @@ TEST(WebsocketDeflate, ManyFinalBlocksAreReadInOrder) {
 }
 
 TEST(WebsocketDeflate, DamagedMessagesAreRefused) {
-  const std::string fine = packed(some_text(3000));
+  const std::string fine = packed(some_json(3000));
   deflate_pool pool;
   const reader_options options;
   std::vector<std::string> bad = {from_bytes({0x07}),
@@ -283,7 +283,7 @@ TEST(WebsocketDeflate, InflatedTextIsCheckedAsItComesOut) {
   reader_options options;
   message_reader reader(options, role::server, without_takeover(), &pool);
   // The message is not at its end: the bad byte alone ends it.
-  const std::string payload = packed("good, then \xFF" + some_text(100'000));
+  const std::string payload = packed("good, then \xFF" + some_json(100'000));
   const auto got = testing::read_all(reader,
                                      testing::frame({.op = opcode::text, .final = false, .compressed = true},
                                                     std::string_view(payload).substr(0, 6000)),
@@ -297,9 +297,9 @@ TEST(WebsocketDeflate, TheFirstThingWrongDecidesHoweverReadsAreCut) {
   reader_options options;
   options.limits.message_bytes_max = 2000;
   deflate_pool pool;
-  const std::string too_long = packed("bad \xFF" + some_text(9000));
+  const std::string too_long = packed("bad \xFF" + some_json(9000));
   const std::string damaged = packed("bad \xFF").append("\x07");
-  const std::string late = packed(some_text(2000) + "\xFF");
+  const std::string late = packed(some_json(2000) + "\xFF");
   const std::vector<std::pair<std::string, int>> cases = {{too_long, 1007}, {damaged, 1007}, {late, 1009}};
   for (const auto& [payload, code] : cases) {
     for (const std::size_t n : {1U, 100'000U}) {
@@ -338,7 +338,7 @@ TEST(WebsocketDeflate, AnExhaustedPoolSendsPlainAndRefusesToInflate) {
   few.streams_max = 1;
   deflate_pool pool(few);
   const compressor_lease held = pool.borrow_compressor(15);
-  const std::string message = some_text(1000);
+  const std::string message = some_json(1000);
   for (const deflate_agreement& agreed : {with_takeover(), without_takeover()}) {
     message_writer writer(agreed, &pool);
     EXPECT_EQ(writer.write(opcode::text, message).payload.data(), message.data());
@@ -386,7 +386,7 @@ TEST(WebsocketDeflate, StreamsCostWhatTheHeaderSays) {
     EXPECT_NEAR(static_cast<double>(compressor_bytes(bits, 4)) / 1024, static_cast<double>(level_4[at]), 4);
   }
   const std::size_t inflaters[] = {9, 9, 10, 12, 16, 24, 40};
-  const std::string message = packed(some_text(100'000));
+  const std::string message = packed(some_json(100'000));
   std::vector<char> room(200'000);
   for (int bits = 9; bits <= 15; ++bits) {
     std::size_t bytes = 0;
@@ -401,7 +401,7 @@ TEST(WebsocketDeflate, StreamsCostWhatTheHeaderSays) {
 // What is sent to a peer never reaches back further than its window: an inflater with that window and one
 // byte of room at a time, so that it has nothing else to look in, reads it.
 TEST(WebsocketDeflate, ACompressorKeepsToItsWindow) {
-  const std::string message = some_text(40'000);
+  const std::string message = some_json(40'000);
   std::size_t bytes = 0;
   for (int bits = 9; bits <= 15; ++bits) {
     compressor stream(bytes, bits, effective_memory_level(8, bits), 9);
@@ -423,7 +423,7 @@ TEST(WebsocketDeflate, ACompressorKeepsToItsWindow) {
 
 TEST(WebsocketBroadcast, OneFrameServesEverySocketThatMayTakeIt) {
   deflate_pool pool;
-  const std::string message = some_text(4000);
+  const std::string message = some_json(4000);
   const broadcast_message all(opcode::text, message, &pool, 12);
   ASSERT_NE(all.compressed(), nullptr);
   EXPECT_LT(all.compressed()->size() * 2, all.plain()->size());
@@ -452,7 +452,7 @@ TEST(WebsocketBroadcast, OneFrameServesEverySocketThatMayTakeIt) {
 // Its window is as small as the message, so nearly every peer can have the compressed form.
 TEST(WebsocketBroadcast, AShortMessageIsForNarrowWindows) {
   deflate_pool pool;
-  const std::string message = some_text(700);
+  const std::string message = some_json(700);
   const broadcast_message all(opcode::text, message, &pool);
   deflate_agreement agreed = without_takeover();
   agreed.server_window_bits = 10;
@@ -464,7 +464,7 @@ TEST(WebsocketBroadcast, AShortMessageIsForNarrowWindows) {
 
 TEST(WebsocketBroadcast, WithoutAPoolOrGainThereIsOnlyThePlainForm) {
   deflate_pool pool;
-  EXPECT_EQ(broadcast_message(opcode::text, some_text(4000)).compressed(), nullptr);
+  EXPECT_EQ(broadcast_message(opcode::text, some_json(4000)).compressed(), nullptr);
   EXPECT_EQ(broadcast_message(opcode::text, "short", &pool).compressed(), nullptr);
   EXPECT_EQ(*broadcast_message(opcode::text, "Hello").plain(), from_bytes({0x81, 5}) + "Hello");
 }

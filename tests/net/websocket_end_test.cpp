@@ -20,16 +20,6 @@ using testing::raw_client;
 using testing::test_socket;
 using testing::websocket_server;
 
-// Only the deadline under test can end it.
-session_options patient_options() {
-  session_options out = testing::quick_session_options();
-  out.ping_interval_ms = 0;
-  out.message_timeout_ms = 0;
-  out.send_queue_bytes_max = 64 << 20;
-  out.write_timeout_ms = out.close_timeout_ms = out.linger_timeout_ms = 600'000;
-  return out;
-}
-
 // Sends `bytes` again and again until the server takes no more.
 class sender {
  public:
@@ -68,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(Over, WebsocketEnd,
                          testing::form_name);
 
 TEST_P(WebsocketEnd, APeerThatSendsOnInsteadOfAnsweringOurCloseIsDropped) {
-  session_options options = patient_options();
+  session_options options = testing::patient_session_options();
   options.close_timeout_ms = 200;
   websocket_server s(quick_options(), options);
   const std::uint64_t before = timeouts(s, session_timeout::close);
@@ -88,7 +78,7 @@ TEST_P(WebsocketEnd, APeerThatSendsOnInsteadOfAnsweringOurCloseIsDropped) {
 }
 
 TEST_P(WebsocketEnd, AfterOurCloseAPeerThatTakesNothingIsDropped) {
-  session_options options = patient_options();
+  session_options options = testing::patient_session_options();
   options.write_timeout_ms = 200;
   websocket_server s(quick_options(), options);
   const std::uint64_t before = timeouts(s, session_timeout::write);
@@ -104,7 +94,7 @@ TEST_P(WebsocketEnd, AfterOurCloseAPeerThatTakesNothingIsDropped) {
 }
 
 TEST_P(WebsocketEnd, APeerThatDoesNotCloseAfterItsFailureIsDropped) {
-  session_options options = patient_options();
+  session_options options = testing::patient_session_options();
   options.linger_timeout_ms = 200;
   websocket_server s(quick_options(), options);
   const std::uint64_t before = timeouts(s, session_timeout::linger);
@@ -117,7 +107,7 @@ TEST_P(WebsocketEnd, APeerThatDoesNotCloseAfterItsFailureIsDropped) {
 
 TEST_P(WebsocketEnd, APeerThatSendsOnAfterItsFailureIsDropped) {
   for (const std::size_t size : {std::size_t{1}, std::size_t{1} << 20U}) {
-    session_options options = patient_options();
+    session_options options = testing::patient_session_options();
     options.linger_timeout_ms = 200;
     websocket_server s(quick_options(), options);
     const std::uint64_t before = timeouts(s, session_timeout::linger);

@@ -24,25 +24,20 @@ using testing::eventually;
 using testing::frame;
 using testing::from_bytes;
 using testing::raw_client;
+using testing::some_rows;
 using testing::test_socket;
 using testing::upgrade_text;
 using testing::websocket_server;
 
-std::string some_text(std::size_t rows) {
-  std::string out;
-  for (std::size_t i = 0; i < rows; ++i) out += "row " + std::to_string(i * 7919) + ";";
-  return out;
-}
-
 // Everything a client may say, at once and with its end.
 std::string whole_life(std::string_view path) {
-  const std::string text = some_text(2000);
+  const std::string text = some_rows(2000);
   std::string packed;
   deflate_pool streams;
   streams.borrow_compressor(15)->run(text, true, packed);
   const std::size_t half = packed.size() / 2;
   return upgrade_text(path, "Sec-WebSocket-Extensions: permessage-deflate\r\n") +
-         frame({.op = opcode::text}, some_text(20)) + frame({.op = opcode::ping}, "p") +
+         frame({.op = opcode::text}, some_rows(20)) + frame({.op = opcode::ping}, "p") +
          frame({.op = opcode::text, .final = false, .compressed = true}, packed.substr(0, half)) +
          frame({.op = opcode::pong}, "unasked") + frame({.op = opcode::continuation}, packed.substr(half)) +
          frame({.op = opcode::binary, .final = false}, "one ") +
@@ -60,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(Over, WebsocketMemory, ::testing::Values(false, true),
 TEST_P(WebsocketMemory, WhicheverAllocationFailsTheSocketEndsAndTheNextOneIsServed) {
   session_options options = testing::quick_session_options();
   options.deflate.server_no_context_takeover = options.deflate.client_no_context_takeover = !GetParam();
-  const std::string text = some_text(2000);
+  const std::string text = some_rows(2000);
   int cut_off = 0;
   for (const std::string_view path : {"/echo", "/task"}) {
     const std::string life = whole_life(path);

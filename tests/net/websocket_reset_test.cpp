@@ -19,16 +19,13 @@ using testing::client;
 using testing::eventually;
 using testing::frame;
 using testing::raw_client;
+using testing::some_rows;
 using testing::test_socket;
 using testing::upgrade_text;
 using testing::websocket_server;
 
-session_options patient_for_resets() {
-  session_options out = testing::quick_session_options();
-  out.ping_interval_ms = 0;
-  out.message_timeout_ms = 0;
-  out.send_queue_bytes_max = 64 << 20;
-  out.write_timeout_ms = out.close_timeout_ms = out.linger_timeout_ms = 600'000;
+session_options with_context() {
+  session_options out = testing::patient_session_options();
   out.deflate.server_no_context_takeover = out.deflate.client_no_context_takeover = false;
   return out;
 }
@@ -47,12 +44,6 @@ http::server_options patient_http(testing::form over) {
 std::size_t borrowed(websocket_server& s) {
   std::size_t out = 0;
   net::testing::run_on(s.group.at(0), [&] { out = s.sockets.here()->streams().borrowed(); });
-  return out;
-}
-
-std::string some_text() {
-  std::string out;
-  for (int i = 0; i < 1000; ++i) out += "row " + std::to_string(i * 7919) + ";";
   return out;
 }
 
@@ -92,7 +83,7 @@ std::optional<raw_client> with_a_blocked_queue(websocket_server& s) {
 // Three of four bytes of it are there, and history from a message before.
 std::optional<raw_client> in_a_compressed_message(websocket_server& s) {
   client c = s.open("/echo", true);
-  const std::string text = some_text(), packed = c.compressed(text);
+  const std::string text = some_rows(1000), packed = c.compressed(text);
   c.send_compressed(opcode::text, text);
   EXPECT_EQ(c.receive().bytes, text);
   const std::string_view part = std::string_view(packed).substr(0, packed.size() * 3 / 4);
@@ -105,7 +96,8 @@ std::optional<raw_client> in_a_compressed_message(websocket_server& s) {
 
 std::optional<raw_client> in_a_frame(websocket_server& s) {
   client c = s.open("/echo");
-  c.socket().send(frame({.op = opcode::ping}, "p") + frame({.op = opcode::text}, some_text()).substr(0, 100));
+  c.socket().send(frame({.op = opcode::ping}, "p") +
+                  frame({.op = opcode::text}, some_rows(1000)).substr(0, 100));
   EXPECT_EQ(c.receive().bytes, "p");
   return std::move(c.socket());
 }
@@ -135,10 +127,10 @@ class WebsocketStates : public ::testing::TestWithParam<form_and_state> {
     EXPECT_EQ(s.sockets.counts().open.value(), 0);
     EXPECT_EQ(borrowed(s), 0U);
     client next = s.open("/echo", true);
-    next.send_compressed(opcode::text, some_text());
-    EXPECT_EQ(next.receive().bytes, some_text());
+    next.send_compressed(opcode::text, some_rows(1000));
+    EXPECT_EQ(next.receive().bytes, some_rows(1000));
   }
-  websocket_server s{patient_http(std::get<testing::form>(GetParam())), patient_for_resets(), 1};
+  websocket_server s{patient_http(std::get<testing::form>(GetParam())), with_context(), 1};
 };
 
 TEST_P(WebsocketStates, AResetEndsTheSocketAndNothingElse) {

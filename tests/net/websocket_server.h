@@ -30,6 +30,7 @@ using http::testing::form_name;
 using http::testing::over_each_form;
 using http::testing::quick_options;
 using http::testing::raw_client;
+using http::testing::some_rows;
 
 // Echoes on "/echo", else only listens. What happened may be asked for from the test's thread.
 class test_socket final : public session_handler {
@@ -225,6 +226,16 @@ inline std::string upgrade_text(std::string_view path, std::string_view more = {
 inline session_options quick_session_options() {
   session_options out;
   out.metrics_label = "test";
+  return out;
+}
+
+// Nothing that the server does by itself ends a session in time.
+inline session_options patient_session_options() {
+  session_options out = quick_session_options();
+  out.ping_interval_ms = 0;
+  out.message_timeout_ms = 0;
+  out.send_queue_bytes_max = 64 << 20;
+  out.write_timeout_ms = out.close_timeout_ms = out.linger_timeout_ms = 600'000;
   return out;
 }
 

@@ -1,10 +1,8 @@
 // The commands `load` and `sync` against a server that says what the test wants, byte by byte, on loopback.
 #include <array>
 #include <atomic>
-#include <filesystem>
 #include <fstream>
 #include <functional>
-#include <sstream>
 #include <thread>
 
 #include <arpa/inet.h>
@@ -21,33 +19,15 @@
 #include "server/command/sync.h"
 #include "server/command/sync_target.h"
 #include "storage/sqlite/connection.h"
+#include "tests/temp_directory.h"
 
 namespace syncline::server::command {
 namespace {
 
+using syncline::testing::read_text;
+using syncline::testing::temp_directory;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-class scratch_folder {
- public:
-  scratch_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "syncline_client_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) std::abort();
-    name_ = name;
-  }
-  ~scratch_folder() { std::filesystem::remove_all(name_); }
-  [[nodiscard]] std::string file(std::string_view name) const { return fmt::format("{}/{}", name_, name); }
-
- private:
-  std::string name_;
-};
-
-std::string read_text(const std::string& name) {
-  std::ifstream in(name, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 // One accepted connection of the scripted server.
 class peer {
@@ -178,7 +158,7 @@ TEST(HttpUrl, IsTakenApart) {
 }
 
 TEST(Sync, KeepsACopyInSqliteAndGoesOnFromItsCursor) {
-  const scratch_folder folder;
+  const temp_directory folder;
   std::string first, second;
   scripted_server server({[&](peer& with) {
                             first = with.read_until("\r\n\r\n");
@@ -205,7 +185,7 @@ TEST(Sync, KeepsACopyInSqliteAndGoesOnFromItsCursor) {
 }
 
 TEST(Sync, WhatCameAfterTheLastCheckpointIsNotKeptWhenTheStreamIsCut) {
-  const scratch_folder folder;
+  const temp_directory folder;
   const std::string cut = fmt::format("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{}",
                                       kStream.size(), kStream.substr(0, kStream.find("{\"op\":\"up")));
   scripted_server server({[&](peer& with) { with.read_until("\r\n\r\n"), with.send(cut); },
@@ -227,7 +207,7 @@ TEST(Sync, WhatCameAfterTheLastCheckpointIsNotKeptWhenTheStreamIsCut) {
 }
 
 TEST(Sync, AResetDropsTheCopyAndStartsOverAtOnce) {
-  const scratch_folder folder;
+  const temp_directory folder;
   std::string third;
   scripted_server server({[&](peer& with) { with.read_until("\r\n\r\n"), with.send(chunked(kStream)); },
                           [&](peer& with) {
@@ -251,7 +231,7 @@ TEST(Sync, AResetDropsTheCopyAndStartsOverAtOnce) {
 }
 
 TEST(Sync, UndoesGzipThatIsFlushedLineByLine) {
-  const scratch_folder folder;
+  const temp_directory folder;
   net::gzip_encoder zip;
   std::string zipped;
   for (std::size_t at = 0; at < kStream.size();) {
@@ -277,7 +257,7 @@ TEST(Sync, UndoesGzipThatIsFlushedLineByLine) {
 }
 
 TEST(Sync, ALineLogIsCutBackToItsCheckpointBeforeItGoesOn) {
-  const scratch_folder folder;
+  const temp_directory folder;
   std::ofstream(folder.file("rows.ndjson")) << "kept\ntorn li";
   std::ofstream(folder.file("state")) << "{\"cursor\":\"c1\",\"bytes\":5}";
   std::string asked;
@@ -295,7 +275,7 @@ TEST(Sync, ALineLogIsCutBackToItsCheckpointBeforeItGoesOn) {
 }
 
 TEST(Sync, ALineLogWithoutAStateFileKeepsWhatItHas) {
-  const scratch_folder folder;
+  const temp_directory folder;
   const std::string cut = fmt::format("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{}",
                                       kStream.size(), kStream.substr(0, kStream.find("{\"op\":\"up")));
   const std::string reset = chunked("{\"op\":\"reset\",\"reason\":\"history-purged\"}\r\n");
@@ -323,7 +303,7 @@ TEST(Sync, ALineLogWithoutAStateFileKeepsWhatItHas) {
 }
 
 TEST(Sync, AFileAndAStateThatDoNotBelongTogetherAreLeftAlone) {
-  const scratch_folder folder;
+  const temp_directory folder;
   sync_command_options options;
   options.url = "http://127.0.0.1:1";
   options.out = folder.file("rows.ndjson");
@@ -349,7 +329,7 @@ TEST(Sync, ARefusalIsNotTriedAgainEvenLive) {
 }
 
 TEST(Load, StreamsTheFileAndReportsEachRow) {
-  const scratch_folder folder;
+  const temp_directory folder;
   std::ofstream(folder.file("users.ndjson")) << "{\"id\":1}\n{\"id\":\"x\"}\n";
   std::string asked;
   scripted_server server({[&](peer& with) {
@@ -375,7 +355,7 @@ TEST(Load, StreamsTheFileAndReportsEachRow) {
 }
 
 TEST(Load, EndsWithTheAnswerWhenTheServerRefusesAtOnce) {
-  const scratch_folder folder;
+  const temp_directory folder;
   std::ofstream(folder.file("users.csv"))
       << std::string(64 * 1024 * 1024, 'x');  // more than the sockets hold
   std::string asked;
@@ -392,7 +372,7 @@ TEST(Load, EndsWithTheAnswerWhenTheServerRefusesAtOnce) {
 }
 
 TEST(Load, AnAnswerWithoutSummaryIsAFailure) {
-  const scratch_folder folder;
+  const temp_directory folder;
   std::ofstream(folder.file("users.ndjson")) << "{}\n";
   const auto code_for = [&](std::string_view lines) {
     scripted_server server({[&](peer& with) { with.read_until("0\r\n\r\n"), with.send(chunked(lines)); }});

@@ -2,19 +2,14 @@
 // whether the documentation tells the same.
 #include "server/config.h"
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
 #include "server/config_json.h"
 #include "server/config_schema.h"
 #include "tests/source_folder.h"
+#include "tests/temp_directory.h"
 
 namespace syncline::server {
 namespace {
@@ -53,27 +48,8 @@ std::string with_users(std::string_view members, std::string_view merges = "") {
   return out;
 }
 
-class scratch_file {
- public:
-  explicit scratch_file(std::string_view text) {
-    std::string name = (std::filesystem::temp_directory_path() / "syncline_config_XXXXXX").string();
-    const int fd = mkstemp(name.data());
-    if (fd >= 0) close(fd);
-    name_ = name;
-    std::ofstream(name_, std::ios::binary) << text;
-  }
-  ~scratch_file() { std::filesystem::remove(name_); }
-  [[nodiscard]] const std::string& name() const { return name_; }
-
- private:
-  std::string name_;
-};
-
 std::string read_source(std::string_view path) {
-  std::ifstream in(fmt::format("{}/{}", syncline::testing::source_folder(), path), std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
+  return syncline::testing::read_text(fmt::format("{}/{}", syncline::testing::source_folder(), path));
 }
 
 TEST(Config, EmptyObjectGivesTheDefaults) {
@@ -213,9 +189,11 @@ TEST(Config, AddressesBeyondThisMachineNeedAuthentication) {
 }
 
 TEST(Config, LaterSourcesWin) {
-  const scratch_file file("{\"http\": {\"port\": 1, \"backlog\": 1, \"accept_pause_ms\": 1}}");
+  const syncline::testing::temp_directory folder;
+  const std::string file =
+      folder.write("f.json", "{\"http\": {\"port\": 1, \"backlog\": 1, \"accept_pause_ms\": 1}}");
   config_sources sources;
-  sources.file = file.name();
+  sources.file = file;
   sources.environment = {{"SYNCLINE_HTTP__BACKLOG", "2"},
                          {"SYNCLINE_HTTP__ACCEPT_PAUSE_MS", "2"},
                          {"SYNCLINE_DRAIN_DEADLINE_MS", "2"}};

@@ -3,9 +3,7 @@
 #include "server/command/demo_data.h"
 
 #include <filesystem>
-#include <fstream>
 #include <set>
-#include <sstream>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -20,16 +18,13 @@
 #include "storage/sqlite/connection.h"
 #include "storage/sqlite/schema.h"
 #include "tests/source_folder.h"
+#include "tests/temp_directory.h"
 
 namespace syncline::server::command {
 namespace {
 
-std::string read_text(const std::string& name) {
-  std::ifstream in(name, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
+using syncline::testing::read_text;
+using syncline::testing::temp_directory;
 
 config demo_config() {
   const std::string name = fmt::format("{}/configs/demo/syncline.json", syncline::testing::source_folder());
@@ -44,20 +39,6 @@ std::string all_rows(const demo_rows& from, std::string_view resource) {
   }));
   return out;
 }
-
-class scratch_folder {
- public:
-  scratch_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "syncline_demo_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) std::abort();
-    name_ = name;
-  }
-  ~scratch_folder() { std::filesystem::remove_all(name_); }
-  [[nodiscard]] std::string file(std::string_view name) const { return fmt::format("{}/{}", name_, name); }
-
- private:
-  std::string name_;
-};
 
 TEST(DemoRows, SameSeedGivesTheSameBytes) {
   for (const std::string_view resource : demo_rows::resources()) {
@@ -137,7 +118,7 @@ TEST(DemoRows, CountsAreThoseOfTheDemo) {
 TEST(DemoData, SchemaIsTheFileAndFitsTheDemoConfig) {
   EXPECT_EQ(demo_schema(),
             read_text(fmt::format("{}/configs/demo/schema.sql", syncline::testing::source_folder())));
-  const scratch_folder folder;
+  const temp_directory folder;
   ASSERT_TRUE(make_demo_database(folder.file("demo.db")));
   ASSERT_TRUE(make_demo_database(folder.file("demo.db"))) << "a second time changes nothing";
   storage::sqlite::connection_options options;
@@ -150,7 +131,7 @@ TEST(DemoData, SchemaIsTheFileAndFitsTheDemoConfig) {
 }
 
 TEST(DemoData, FillPutsEveryRowInOnce) {
-  const scratch_folder folder;
+  const temp_directory folder;
   const std::string name = folder.file("demo.db");
   ASSERT_TRUE(make_demo_database(name));
   demo_data_options options;
@@ -176,7 +157,7 @@ TEST(DemoData, FillPutsEveryRowInOnce) {
 }
 
 TEST(DemoData, WritesOneFileForEachResource) {
-  const scratch_folder folder;
+  const temp_directory folder;
   demo_data_options options;
   options.users = 50;
   options.directory = folder.file("out");
@@ -188,7 +169,7 @@ TEST(DemoData, WritesOneFileForEachResource) {
 }
 
 TEST(DemoData, AFullDiskIsReported) {
-  const scratch_folder folder;
+  const temp_directory folder;
   std::filesystem::create_symlink("/dev/full", folder.file("users.ndjson"));
   demo_data_options options;
   options.users = 10;

@@ -1,44 +1,21 @@
 #include "server/mysql_settings.h"
 
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "server/config.h"
 #include "storage/mysql/mysql_options.h"
 #include "tests/source_folder.h"
+#include "tests/temp_directory.h"
 
 namespace syncline::server {
 namespace {
 
 namespace mysql = storage::mysql;
+using syncline::testing::temp_directory;
 using ::testing::HasSubstr;
-
-class scratch_folder {
- public:
-  scratch_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "syncline-test-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~scratch_folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  scratch_folder(const scratch_folder&) = delete;
-  scratch_folder& operator=(const scratch_folder&) = delete;
-  std::string write(const std::string& name, const std::string& text) const {
-    const std::string file = (path_ / name).string();
-    std::ofstream(file) << text;
-    return file;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 mysql_settings usable() {
   mysql_settings out;
@@ -59,7 +36,8 @@ config_sources overridden(std::vector<std::string> overrides) {
   return out;
 }
 
-std::string fault_of(const config_sources& sources) {
+// Empty for settings that load.
+std::string fault_in(const config_sources& sources) {
   try {
     (void)load_config(sources);
   } catch (const config_error& wrong) {
@@ -115,7 +93,7 @@ TEST(MysqlSettings, WhatCannotBeUsedIsNamed) {
 }
 
 TEST(MysqlSettings, APasswordFileGoesBeforeThePasswordAndLosesItsLineBreak) {
-  const scratch_folder folder;
+  const temp_directory folder;
   mysql_settings given = usable();
   given.password = "other";
   given.password_file = folder.write("password", "s3 cret\n");
@@ -147,20 +125,20 @@ TEST(MysqlSettings, AUrlNamesASchema) {
 }
 
 TEST(MysqlSettings, TheEngineNeedsItsAccountAndSchema) {
-  EXPECT_THAT(fault_of(overridden({"storage.engine=mysql"})), HasSubstr("storage.mysql.user: is empty"));
-  EXPECT_THAT(fault_of(overridden({"storage.engine=mysql", "storage.mysql.user=a"})),
+  EXPECT_THAT(fault_in(overridden({"storage.engine=mysql"})), HasSubstr("storage.mysql.user: is empty"));
+  EXPECT_THAT(fault_in(overridden({"storage.engine=mysql", "storage.mysql.user=a"})),
               HasSubstr("storage.mysql.schema: is empty"));
-  EXPECT_EQ(fault_of(overridden({"storage.engine=mysql", "storage.mysql.user=a", "storage.mysql.schema=b"})),
+  EXPECT_EQ(fault_in(overridden({"storage.engine=mysql", "storage.mysql.user=a", "storage.mysql.schema=b"})),
             "");
-  EXPECT_THAT(fault_of(overridden({"storage.engine=oracle"})), HasSubstr("sqlite, mysql"));
-  EXPECT_THAT(fault_of(overridden({"storage.mysql.reserved_bulk_percent=50"})), HasSubstr("120 %"));
-  EXPECT_THAT(fault_of(overridden({"storage.mysql.silence_timeout_ms=99"})), HasSubstr("silence_timeout_ms"));
-  EXPECT_THAT(fault_of(overridden({"storage.mysql.silence_timeout_ms=5000"})),
+  EXPECT_THAT(fault_in(overridden({"storage.engine=oracle"})), HasSubstr("sqlite, mysql"));
+  EXPECT_THAT(fault_in(overridden({"storage.mysql.reserved_bulk_percent=50"})), HasSubstr("120 %"));
+  EXPECT_THAT(fault_in(overridden({"storage.mysql.silence_timeout_ms=99"})), HasSubstr("silence_timeout_ms"));
+  EXPECT_THAT(fault_in(overridden({"storage.mysql.silence_timeout_ms=5000"})),
               HasSubstr("no longer than storage.mysql.lock_wait_timeout_s"));
 }
 
 TEST(ConfigInclude, AFileStandsOnAnother) {
-  const scratch_folder folder;
+  const temp_directory folder;
   folder.write("base.json", R"({ "http": { "port": 1, "backlog": 9 },
     "resources": { "a": { "table": "a", "key": "id", "columns": { "id": "int64" } } } })");
   const std::string top = folder.write(
@@ -174,15 +152,15 @@ TEST(ConfigInclude, AFileStandsOnAnother) {
 }
 
 TEST(ConfigInclude, WhatCannotBeIncludedIsToldWithItsPlace) {
-  const scratch_folder folder;
+  const temp_directory folder;
   folder.write("base.json",
                R"({ "resources": { "a": { "table": "a", "key": "id", "columns": { "id": "int64" } } } })");
   folder.write("second.json", R"({ "include": "base.json" })");
-  EXPECT_THAT(fault_of(file(folder.write("twice.json", R"({ "include": "second.json" })"))),
+  EXPECT_THAT(fault_in(file(folder.write("twice.json", R"({ "include": "second.json" })"))),
               HasSubstr("second.json:1: include: an included file may include no other"));
-  EXPECT_THAT(fault_of(file(folder.write("none.json", R"({ "include": "nowhere.json" })"))),
+  EXPECT_THAT(fault_in(file(folder.write("none.json", R"({ "include": "nowhere.json" })"))),
               HasSubstr("nowhere.json:1: cannot be opened"));
-  EXPECT_THAT(fault_of(file(folder.write("both.json", R"({ "include": "base.json",
+  EXPECT_THAT(fault_in(file(folder.write("both.json", R"({ "include": "base.json",
                          "resources": { "b": { "table": "b", "key": "id", "columns": { "id": "int64" } } } })"))),
               HasSubstr("both.json:2: resources: the included file declares some as well"));
   EXPECT_THROW((void)parse_config(R"({ "include": "base.json" })", "f.json"), config_error);

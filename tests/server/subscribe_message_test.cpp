@@ -7,7 +7,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string fault_of(std::string_view text) {
+std::string refusal_of(std::string_view text) {
   const auto read = parse_subscribe_message(text);
   if (read) return "accepted";
   EXPECT_EQ(read.error().code, net::errc::invalid);
@@ -36,21 +36,21 @@ TEST(SubscribeMessage, TheIdIsEchoedAsJson) {
 }
 
 TEST(SubscribeMessage, SaysWhatItDoesNotUnderstand) {
-  EXPECT_THAT(fault_of("no"), HasSubstr("no JSON"));
-  EXPECT_THAT(fault_of("[]"), HasSubstr("no JSON object"));
-  EXPECT_THAT(fault_of("{}"), HasSubstr("`op` is missing"));
-  EXPECT_THAT(fault_of(R"({"op":"subscribe"})"), HasSubstr("`id` is missing"));
-  EXPECT_THAT(fault_of(R"({"op":"listen","id":1})"), HasSubstr("`op` must be"));
-  EXPECT_THAT(fault_of(R"({"op":"subscribe","id":1.5})"), HasSubstr("`id` must be"));
-  EXPECT_THAT(fault_of(R"({"op":"subscribe","id":""})"), HasSubstr("`id` must be"));
-  EXPECT_THAT(fault_of(R"({"op":"subscribe","id":")" + std::string(65, 'a') + "\"}"),
+  EXPECT_THAT(refusal_of("no"), HasSubstr("no JSON"));
+  EXPECT_THAT(refusal_of("[]"), HasSubstr("no JSON object"));
+  EXPECT_THAT(refusal_of("{}"), HasSubstr("`op` is missing"));
+  EXPECT_THAT(refusal_of(R"({"op":"subscribe"})"), HasSubstr("`id` is missing"));
+  EXPECT_THAT(refusal_of(R"({"op":"listen","id":1})"), HasSubstr("`op` must be"));
+  EXPECT_THAT(refusal_of(R"({"op":"subscribe","id":1.5})"), HasSubstr("`id` must be"));
+  EXPECT_THAT(refusal_of(R"({"op":"subscribe","id":""})"), HasSubstr("`id` must be"));
+  EXPECT_THAT(refusal_of(R"({"op":"subscribe","id":")" + std::string(65, 'a') + "\"}"),
               HasSubstr("`id` must be"));
-  EXPECT_THAT(fault_of(R"({"op":"subscribe","id":1,"scope":[1]})"), HasSubstr("`scope` must be"));
-  EXPECT_THAT(fault_of(R"({"op":"subscribe","id":1,"resources":{}})"), HasSubstr("`resources` must be"));
-  EXPECT_THAT(fault_of(R"({"op":"subscribe","id":1,"since":5})"), HasSubstr("`since` must be"));
-  EXPECT_THAT(fault_of(R"({"op":"subscribe","id":1,"live":1})"), HasSubstr("`live` is not known"));
-  EXPECT_THAT(fault_of(R"({"op":"unsubscribe","id":1,"scope":"a:1"})"), HasSubstr("nothing else"));
-  EXPECT_THAT(fault_of(R"({"op":[[[[[[1]]]]]],"id":1})"), HasSubstr("no JSON"));
+  EXPECT_THAT(refusal_of(R"({"op":"subscribe","id":1,"scope":[1]})"), HasSubstr("`scope` must be"));
+  EXPECT_THAT(refusal_of(R"({"op":"subscribe","id":1,"resources":{}})"), HasSubstr("`resources` must be"));
+  EXPECT_THAT(refusal_of(R"({"op":"subscribe","id":1,"since":5})"), HasSubstr("`since` must be"));
+  EXPECT_THAT(refusal_of(R"({"op":"subscribe","id":1,"live":1})"), HasSubstr("`live` is not known"));
+  EXPECT_THAT(refusal_of(R"({"op":"unsubscribe","id":1,"scope":"a:1"})"), HasSubstr("nothing else"));
+  EXPECT_THAT(refusal_of(R"({"op":[[[[[[1]]]]]],"id":1})"), HasSubstr("no JSON"));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "storage/mysql/periodic_work.h"
 #include "storage/mysql/schema_watch.h"
 #include "storage/mysql/server_error.h"
+#include "tests/storage/mysql/hooked_connection.h"
 #include "tests/storage/mysql/sequencer_fixture.h"
 
 namespace syncline::storage::mysql {
@@ -227,39 +228,12 @@ TEST_F(MysqlFeedUpkeep, ReplacingTriggersLosesNoWrite) {
       "0");
 }
 
-// Answers some statements itself: by an error.
-class refusing_connection final : public sql_connection {
- public:
-  using refusal = std::function<std::optional<net::error>(std::string_view text)>;
-  refusing_connection(sql_connection& to, refusal refuse) : to_(to), refuse_(std::move(refuse)) {}
-  task<net::result<result_rows>> sql(request_context& context, std::string_view text) override {
-    if (auto why = refuse_(text)) return refused(std::move(*why));
-    return to_.sql(context, text);
-  }
-  task<net::result<result_rows>> execute(request_context& context, std::string_view text,
-                                         std::span<const argument> with) override {
-    return to_.execute(context, text, with);
-  }
-  task<net::result<statement_notes>> read(request_context& context, std::string_view text,
-                                          std::span<const argument> with, row_sink& into) override {
-    return to_.read(context, text, with, into);
-  }
-  task<net::result<void>> reset(request_context& context) override { return to_.reset(context); }
-  void close() override { to_.close(); }
-  [[nodiscard]] bool broken() const noexcept override { return to_.broken(); }
-
- private:
-  static task<net::result<result_rows>> refused(net::error why) { co_return why; }
-  sql_connection& to_;
-  refusal refuse_;
-};
-
 // A server whose binary log is on refuses CREATE TRIGGER to accounts without SUPER.
 TEST_F(MysqlFeedUpkeep, BinaryLoggingWithoutTheRightSaysWhatToDo) {
   sql("CREATE TABLE more (id INT PRIMARY KEY)");
   catalog wider;
   wider.add(make_resource("more", "id:int64", {"id"}));
-  refusing_connection refusing(*db_, [](std::string_view text) -> std::optional<net::error> {
+  hooked_connection refusing(*db_, [](const std::string& text) -> std::optional<net::error> {
     if (!text.starts_with("CREATE TRIGGER")) return std::nullopt;
     return server_error(1419, "HY000", "You do not have the SUPER privilege and binary logging is enabled");
   });
@@ -279,7 +253,7 @@ TEST_F(MysqlFeedUpkeep, ACrashAfterTheTriggersWerePlacedStillStartsTheResourceOv
     sql("DROP TRIGGER " + name);
   sql("INSERT INTO notes VALUES (1,7,'unseen',0)");
   bool placed = false;
-  refusing_connection dying(*db_, [&](std::string_view text) -> std::optional<net::error> {
+  hooked_connection dying(*db_, [&](const std::string& text) -> std::optional<net::error> {
     placed = placed || text.starts_with("CREATE TRIGGER");
     if (!placed || !text.starts_with("UPDATE syncline_resource")) return std::nullopt;
     return net::error(errc::down, "the node is dead");

@@ -1,5 +1,6 @@
 // Putting Syncline's objects into a schema that has rows, bringing them up to date, taking them away.
 
+#include "tests/storage/mysql/hooked_connection.h"
 #include "tests/storage/mysql/schema_fixture.h"
 
 namespace syncline::storage::mysql {
@@ -314,39 +315,17 @@ TEST_F(MysqlMigrate, WhatDoesNotFitIsRefusedWithTheReason) {
   EXPECT_TRUE(fine.at(0).columns[1].nullable);
 }
 
-// A server that answers some questions about itself as another one would.
-class pretending_connection final : public sql_connection {
- public:
-  pretending_connection(sql_connection& real, std::map<std::string, std::string, std::less<>> instead)
-      : real_(&real), instead_(std::move(instead)) {}
-  task<net::result<result_rows>> sql(request_context& context, std::string_view text) override {
-    const auto other = instead_.find(text);
-    return real_->sql(context, other == instead_.end() ? text : std::string_view(other->second));
-  }
-  task<net::result<result_rows>> execute(request_context& context, std::string_view text,
-                                         std::span<const argument> with) override {
-    return real_->execute(context, text, with);
-  }
-  task<net::result<statement_notes>> read(request_context& context, std::string_view text,
-                                          std::span<const argument> with, row_sink& into) override {
-    return real_->read(context, text, with, into);
-  }
-  task<net::result<void>> reset(request_context& context) override { return real_->reset(context); }
-  void close() override { real_->close(); }
-  [[nodiscard]] bool broken() const noexcept override { return real_->broken(); }
-
- private:
-  sql_connection* real_;
-  std::map<std::string, std::string, std::less<>> instead_;
-};
-
 TEST_F(MysqlMigrate, AServerThatIsTooOldOrHasSeveralPrimariesIsRefused) {
   make_notes(0);
   constexpr const char* kGroup = "SHOW GLOBAL VARIABLES LIKE 'group_replication_single_primary_mode'";
-  const auto fitted = [&](std::map<std::string, std::string, std::less<>> instead) {
+  // Some questions about itself it answers as another server would.
+  const auto fitted = [&](const std::map<std::string, std::string>& instead) {
     catalog all;
     all.add(notes());
-    pretending_connection server(*db_, std::move(instead));
+    hooked_connection server(*db_, [&](std::string& text) -> std::optional<net::error> {
+      if (const auto other = instead.find(text); other != instead.end()) text = other->second;
+      return std::nullopt;
+    });
     const auto got = get<void>([&](request_context& context) { return fit_to_schema(context, server, all); });
     return got ? std::string("it fits") : got.error().text();
   };

@@ -55,10 +55,13 @@ class MysqlStoreCuts : public mysql_faults_test {
   static bool in_doubt(const net::error& why) {
     return why.text().find("may or may not have happened") != std::string::npos;
   }
-  // What is answered `closed` has not happened; `down` leaves it open.
+  static bool stored(const net::error& why) {
+    return why.text().find("the write is stored") != std::string::npos;
+  }
+  // Unless the answer leaves it open it says which it is.
   static void expect_clear(const net::error& why, bool there, long cut) {
-    EXPECT_TRUE(why.code == errc::down || (why.code == errc::closed && !there)) << cut << ": " << why.text();
-    EXPECT_NE(why.text(), "") << cut;
+    EXPECT_TRUE(why.code == errc::down || why.code == errc::closed) << cut << ": " << why.text();
+    EXPECT_TRUE(in_doubt(why) || stored(why) == there) << cut << ": " << why.text();
   }
   // Where the cut of a step is. A COMMIT's answer is about as long as the distance of two of them: should
   // none have met it there are further rounds, a little beside the first.

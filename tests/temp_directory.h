@@ -1,19 +1,26 @@
-// A directory that goes with the object. Thread: one.
+// A directory that goes with the object, and what is in a file. Thread: one.
 #pragma once
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
 #include <stdlib.h>
 
-namespace syncline::e2e {
+namespace syncline::testing {
+
+// Empty when there is no such file.
+inline std::string read_text(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
 
 class temp_directory {
  public:
   temp_directory() {
-    std::string name = (std::filesystem::temp_directory_path() / "syncline-e2e-XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "syncline-test-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary directory");
     path_ = name;
   }
@@ -35,4 +42,4 @@ class temp_directory {
   std::string path_;
 };
 
-}  // namespace syncline::e2e
+}  // namespace syncline::testing
