@@ -127,7 +127,7 @@ void check_together(const config& of, const fail_function& fail) {
     fail("storage.mysql.reserved_interactive_percent",
          fmt::format("the reserved parts of the pool are {} % together", reserved), "up to 100 % together");
   }
-  if (of.mysql.connections_min > of.mysql.connections_max) {
+  if (of.mysql.connections_max != 0 && of.mysql.connections_min > of.mysql.connections_max) {
     fail("storage.mysql.connections_min", "is above storage.mysql.connections_max",
          fmt::format("0 to {}", of.mysql.connections_max));
   }

@@ -31,7 +31,7 @@ struct mysql_settings {
   std::string compression = "disabled";
   std::string replicas;  // "host:port, host:port"
 
-  std::uint32_t connections_max = 10;
+  std::uint32_t connections_max = 0;  // open_store() sets what 0 means
   std::uint32_t connections_min = 0;
   std::uint32_t connects_max = 4;
   std::uint32_t connect_timeout_ms = 5000;

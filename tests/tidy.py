@@ -130,10 +130,10 @@ def names_of_a_file(source):
             scope.append(opens.group(1))
         elif re.match(r"\}\s*// namespace", line):
             scope = scope[:-1]
-        elif "" in scope and re.match(r"\w", code[at - 1]):
+        elif "" in scope and re.match(r"\w|\[\[", code[at - 1]):
             inside = "::".join(s for s in scope if s)
-            text = " ".join(code[at - 1:at + 7])
-            if re.match(r"(?:using|namespace|static_assert|template|friend|extern|TEST|TYPED_|INSTANTIATE|MATCHER|ACTION)", text):
+            text = re.sub(r"\[\[\w+\]\]\s*|\balignas\([^)]*\)\s*", "", " ".join(code[at - 1:at + 7]))
+            if re.match(r"(?:(?:using|namespace|static_assert|template|friend|extern|enum (?::|\{))\b|enum \{|TEST|TYPED_|INSTANTIATE|MATCHER|ACTION|[^({;=]*\boperator\b)", text):
                 continue
             kind = re.match(r"(?:struct|class|union|enum class|enum) (\w+)\b(?!\s*;)", text)
             head = re.match(r"[^(={;]*?([\w:~]+)\s*(?:\[[^\]]*\]\s*)?(?:\(([^;{]*?)\)\s*(?:noexcept|->[^{;]*)?\s*\{|[={;])", text)

@@ -27,7 +27,8 @@ pool_node::pool_node(pool_options options, unsigned cores, std::uint64_t seed)
   // Where there is not one for each core nobody owns any: they go by turns.
   if (options_.connections_max < cores)
     perf::log_warn(
-        "a pool has fewer connections than there are cores: they go from core to core by turns",
+        "a pool has fewer connections than there are cores: they go from core to core by turns; have at "
+        "least one a core",
         {{"pool", options_.name}, {"connections_max", options_.connections_max}, {"cores", cores}});
   for (unsigned i = 0; i < cores && options_.connections_max >= cores; ++i) {
     cores_[i].share = options_.connections_max / cores + (i < options_.connections_max % cores ? 1 : 0);

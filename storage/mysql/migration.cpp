@@ -192,26 +192,28 @@ net::task<net::result<void>> migration::place_triggers(net::request_context& con
   co_return co_await std::move(dropping);
 }
 
-net::task<net::result<bool>> migration::place_search_index(net::request_context& context, const resource& of,
-                                                           const table_shape& t) {
+net::task<net::result<void>> migration::place_index(net::request_context& context, const resource& of) {
+  auto shaping = read_table_shape(context, *db_, of.table);
+  const net::result<table_shape> t = co_await std::move(shaping);
+  if (!t) co_return t.error();
   const std::string name = search_index_name(of);
-  const auto ours = std::find_if(t.indexes.begin(), t.indexes.end(),
+  const auto ours = std::find_if(t->indexes.begin(), t->indexes.end(),
                                  [&](const table_index& index) { return index.name == name; });
-  const bool fits = !of.search.empty() && has_search_index(of, t);
-  const bool unfit = ours != t.indexes.end() && !covers_search(of, *ours);
-  if (unfit) {
-    auto dropping = ddl(context, fmt::format("DROP INDEX {} ON {}", identifier(name), identifier(t.name)));
+  if (ours != t->indexes.end() && !covers_search(of, *ours)) {
+    would_alter_.try_emplace(of.table, false);
+    auto dropping = ddl(context, fmt::format("DROP INDEX {} ON {}", identifier(name), identifier(t->name)));
     net::result<void> dropped = co_await std::move(dropping);
-    if (!dropped) co_return dropped.error();
+    if (!dropped) co_return dropped;
   }
-  if (of.search.empty() || fits) co_return unfit;
+  if (of.search.empty() || has_search_index(of, *t)) co_return net::result<void>();
+  const bool first = std::none_of(t->indexes.begin(), t->indexes.end(),
+                                  [](const table_index& index) { return index.fulltext; });
+  would_alter_[of.table] |= first;
   std::vector<std::string> columns;
   for (const std::size_t c : of.search) columns.push_back(identifier(of.columns[c].name));
   auto making = ddl(context, fmt::format("CREATE FULLTEXT INDEX {} ON {} ({})", identifier(name),
-                                         identifier(t.name), joined(columns, ",")));
-  net::result<void> made = co_await std::move(making);
-  if (!made) co_return made.error();
-  co_return true;
+                                         identifier(t->name), joined(columns, ",")));
+  co_return co_await std::move(making);
 }
 
 net::task<net::result<void>> migration::install(net::request_context& context, const resource& of,
@@ -233,6 +235,8 @@ net::task<net::result<void>> migration::install(net::request_context& context, c
   const bool all_there = std::all_of(plan->triggers.begin(), plan->triggers.end(),
                                      [&](const trigger_text& wanted) { return is_there(*there, wanted); });
   bool unchanged = all_there && row->triggers == plan->hash && row->table.may_be(*identity);
+  if (const auto index = would_alter_.find(of.table); dry_run_ && index != would_alter_.end())
+    unchanged = unchanged && !index->second && !identity->id.empty();
   const resource_state before = *row;
   if (!unchanged && known) {
     // Once the triggers are back they tell nobody that they were away.
@@ -241,17 +245,6 @@ net::task<net::result<void>> migration::install(net::request_context& context, c
     auto noting = write_row(context, std::move(placing));
     net::result<void> noted = co_await std::move(noting);
     if (!noted) co_return noted;
-  }
-  auto indexing = place_search_index(context, of, plan->shape);
-  net::result<bool> indexed = co_await std::move(indexing);
-  if (!indexed) co_return indexed.error();
-  if (*indexed && !dry_run_) {
-    auto looking = read_identity(context, *db_, of.table);
-    identity = co_await std::move(looking);
-    if (!identity) co_return identity.error();
-    // The first such index rebuilds the table, which gives it another identity. So does a TRUNCATE, which
-    // waits for the index and comes right after it; they look the same, so it is taken for one.
-    unchanged = unchanged && row->table.may_be(*identity);
   }
   row->table = std::move(*identity);
   auto placing = place_triggers(context, *plan, *there, row->id);

@@ -7,13 +7,17 @@
 // new incarnation, its old entries marked for the purge, its rows numbered again. DDL commits by itself in
 // MySQL, so the order is what makes a crash harmless: a row of syncline_resource whose hash no plan has,
 // where the resource was known; new triggers, old triggers away; that row with its new incarnation and the
-// words for the work that is left; then that work.
+// words for the work that is left; then that work. Keyword indexes come before all of it: the first one of a
+// table rebuilds it, which then has another identity. A TRUNCATE that waited for the index comes right after
+// it and looks the same, so both start the resource over.
 //
 // Thread: the connection's core; the connection is held in a lock of the server (GET_LOCK) so that nodes do
 // not do this at once. Failure: result<>; DDL that waits longer than `kDdlWaitS` for transactions on the
 // table gives up (it would hold up every new statement on it) and is tried again `kDdlTries` times.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -35,7 +39,9 @@ class migration {
   [[nodiscard]] net::task<net::result<void>> common(net::request_context& context);
   // Resources that the catalog does not have any more: triggers and entries away.
   [[nodiscard]] net::task<net::result<void>> forget_others(net::request_context& context);
-  // Triggers, keyword index and the row of one resource.
+  // The keyword index of one resource; those of all before the first install(), two may share a table.
+  [[nodiscard]] net::task<net::result<void>> place_index(net::request_context& context, const resource& of);
+  // Triggers and the row of one resource.
   [[nodiscard]] net::task<net::result<void>> install(net::request_context& context, const resource& of,
                                                      const std::vector<foreign_key>& keys);
   // The work that the row says is left; a crash leaves it for the next one.
@@ -55,8 +61,6 @@ class migration {
   [[nodiscard]] net::task<net::result<void>> place_triggers(net::request_context& context,
                                                             const resource_plan& plan,
                                                             const triggers_there& there, std::int64_t id);
-  [[nodiscard]] net::task<net::result<bool>> place_search_index(net::request_context& context,
-                                                                const resource& of, const table_shape& t);
   [[nodiscard]] net::task<net::result<void>> forget(net::request_context& context,
                                                     const resource_state& other, const triggers_there& there);
 
@@ -65,6 +69,8 @@ class migration {
   bool dry_run_;
   bool generation_begun_ = false;
   std::int64_t made_up_ids_ = 0;  // in a dry run
+  std::map<std::string, bool, std::less<>>
+      would_alter_;  // tables that an index changes, and whether it rebuilds them
 };
 
 }  // namespace syncline::storage::mysql

@@ -137,7 +137,8 @@ net::task<net::result<std::int64_t>> open_transactions::end(net::request_context
   if (!committed) co_return committed.error();
   shared_.metrics.commits.add();
   shared_.commits.fetch_add(1, std::memory_order_relaxed);
-  auto acknowledging = acknowledge(context, shared_);
+  auto acknowledging =
+      acknowledge(context, shared_, "the transaction is committed, but the feed has not come to it yet");
   co_return co_await std::move(acknowledging);
 }
 

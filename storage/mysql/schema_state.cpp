@@ -16,6 +16,7 @@ namespace syncline::storage::mysql {
 namespace {
 
 constexpr std::uint32_t kNoSuchTable = 1146;
+constexpr std::uint32_t kSpecificAccessDenied = 1227;
 constexpr std::size_t kNameMax = 64;
 
 bool is_ascii(std::string_view text) {
@@ -181,8 +182,9 @@ net::task<net::result<table_identity>> read_identity(net::request_context& conte
                         name.size() + 3, text_literal(name + "#p#")));
   net::result<text_rows> id = co_await std::move(about_id);
   if (id && !id->empty()) out.id = id->front().text(0);
-  // Without PROCESS it is refused (1227), which is no failure.
-  if (!id && server_code(id.error()) == 0) co_return id.error();
+  // Without PROCESS it is refused, which is no failure. Anything else must not be taken for that: without an
+  // id a TRUNCATE is not seen.
+  if (!id && server_code(id.error()) != kSpecificAccessDenied) co_return id.error();
   co_return out;
 }
 

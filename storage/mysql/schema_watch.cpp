@@ -86,6 +86,11 @@ net::task<net::result<void>> mend(net::request_context& context, sql_connection&
   net::result<void> done = keys ? net::result<void>() : net::result<void>(keys.error());
   for (const resource* of : broken) {
     if (!done) break;
+    auto indexing = m.place_index(context, *of);
+    done = co_await std::move(indexing);
+  }
+  for (const resource* of : broken) {
+    if (!done) break;
     auto installing = m.install(context, *of, *keys);
     done = co_await std::move(installing);
     if (!done) break;

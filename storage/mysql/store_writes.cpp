@@ -190,14 +190,19 @@ net::task<void> roll_back(net::request_context& context, db_lease& on) {
   if (!done) on.mark_broken();
 }
 
-net::task<net::result<std::int64_t>> acknowledge(net::request_context& context, store_shared& shared) {
+net::task<net::result<std::int64_t>> acknowledge(net::request_context& context, store_shared& shared,
+                                                 std::string_view committed) {
   const net::steady_time began = clock::now();
   auto settling = shared.feed->settle(context);
   net::result<std::int64_t> at = co_await std::move(settling);
   shared.metrics.settle_time.record_us(us_since(began));
-  if (!at)
-    at = error(at.error().code, "the write is stored, but the feed does not move: do not repeat it",
-               at.error().text());
+  if (!at) {
+    // `overloaded` would say that nothing was done.
+    const errc code = at.error().code == errc::overloaded ? errc::down : at.error().code;
+    error why(code, committed, at.error().text());
+    why.retry_after_ms = at.error().retry_after_ms;
+    at = std::move(why);
+  }
   co_return at;
 }
 
@@ -227,7 +232,11 @@ net::task<net::result<write_outcome>> write_batch_alone(net::request_context& co
     shared.metrics.commits.add();
     shared.commits.fetch_add(1, std::memory_order_relaxed);
     // Also where every row was unchanged: what it was compared with may be younger than the feed.
-    auto acknowledging = acknowledge(context, shared);
+    auto acknowledging =
+        acknowledge(context, shared,
+                    batch.row_count == 1 ? "the write is committed, but the feed has not come to it yet"
+                                         : "the batch is committed, without rows that were refused, but the "
+                                           "feed has not come to it yet");
     const net::result<std::int64_t> position = co_await std::move(acknowledging);
     if (!position) co_return position.error();
     made.outcome->position = *position;

@@ -7,6 +7,8 @@
 // errc::down with "may or may not have happened". Lifetime: `shared` outlives the tasks.
 #pragma once
 
+#include <string_view>
+
 #include "storage/mysql/batch_write.h"
 #include "storage/mysql/store_shared.h"
 #include "storage/store.h"
@@ -23,10 +25,11 @@ namespace syncline::storage::mysql {
 [[nodiscard]] net::task<net::result<void>> commit(net::request_context& context, db_lease& on);
 // Undoes what is open; a connection that cannot say so is marked broken.
 [[nodiscard]] net::task<void> roll_back(net::request_context& context, db_lease& on);
-// The position that contains what was committed, when the listener knows of it. An error says that it is
-// stored.
+// The position that contains what was committed, when the listener knows of it. An error's text is
+// `committed`, a literal: it has happened all the same.
 [[nodiscard]] net::task<net::result<std::int64_t>> acknowledge(net::request_context& context,
-                                                               store_shared& shared);
+                                                               store_shared& shared,
+                                                               std::string_view committed);
 void count_rows(store_shared& shared, const write_batch& batch, const write_outcome& made, bool kept);
 
 }  // namespace syncline::storage::mysql

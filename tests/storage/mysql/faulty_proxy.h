@@ -1,7 +1,6 @@
-// A TCP proxy in front of a server that delays, holds back, cuts and resets what the server says.
+// A TCP proxy in front of a server that delays, holds back, cuts and resets what is said.
 //
-// One thread, told by atomics; everything forwarded in order. Faults count the bytes from the server to the
-// client.
+// One thread, told by atomics; everything forwarded in order. Faults count the bytes of one side.
 #pragma once
 
 #include <arpa/inet.h>
@@ -49,9 +48,11 @@ class faulty_proxy {
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   enum class end { hold, close, reset };
-  // Lets `bytes` more through, then does `how` to every connection.
-  void after(long bytes, end how) {
+  enum class side { server, client };
+  // Lets `bytes` more of what `of` says through, then does `how` to every connection.
+  void after(long bytes, end how, side of = side::server) {
     how_ = how;
+    counted_ = of;
     held_ = false;
     budget_ = bytes;
   }
@@ -134,16 +135,18 @@ class faulty_proxy {
   }
 
   // False when the connection is broken.
-  bool give(int to, std::deque<chunk>& from, bool counted) {
+  bool give(int to, std::deque<chunk>& from, side of) {
+    std::atomic<long>& passed = of == side::server ? forwarded_ : sent_;
     while (!from.empty() && from.front().due <= clock::now()) {
       std::string& bytes = from.front().bytes;
+      const bool counted = of == counted_;
       const long allowed = counted ? budget_.load() : kUnlimited;
       if (allowed <= 0) return true;
       const std::size_t size = std::min(bytes.size(), static_cast<std::size_t>(allowed));
       // Counted before it is sent: who has the bytes finds them counted.
-      if (counted) forwarded_ += static_cast<long>(size);
+      passed += static_cast<long>(size);
       const ssize_t n = ::send(to, bytes.data(), size, MSG_NOSIGNAL);
-      if (counted) forwarded_ -= static_cast<long>(size) - (n < 0 ? 0 : n);
+      passed -= static_cast<long>(size) - (n < 0 ? 0 : n);
       if (n < 0) return errno == EAGAIN;
       if (counted) {
         // restore() may come in between: only what is still counted is taken off.
@@ -151,7 +154,6 @@ class faulty_proxy {
         while (before < kUnlimited / 2 && !budget_.compare_exchange_weak(before, before - n)) {
         }
       }
-      if (!counted) sent_ += n;
       bytes.erase(0, static_cast<std::size_t>(n));
       if (bytes.empty()) from.pop_front();
     }
@@ -165,7 +167,7 @@ class faulty_proxy {
     }
     if (!of.server_done && of.to_client.size() < 64 && !take(of.server, of.to_client, of.open_at))
       of.server_done = true;
-    if (!give(of.server, of.to_server, false) || !give(of.client, of.to_client, true) ||
+    if (!give(of.server, of.to_server, side::client) || !give(of.client, of.to_client, side::server) ||
         (of.server_done && of.to_client.empty())) {
       close_pair(of, false);
       return;
@@ -199,6 +201,7 @@ class faulty_proxy {
   std::atomic<bool> stop_{false}, held_{false};
   std::atomic<long> budget_{kUnlimited}, forwarded_{0}, sent_{0};
   std::atomic<end> how_{end::hold};
+  std::atomic<side> counted_{side::server};
   std::atomic<int> delay_ms_{0}, connect_ms_{0}, accepted_{0};
   std::list<pair> pairs_;
   std::thread thread_;

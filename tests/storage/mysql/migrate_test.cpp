@@ -128,6 +128,38 @@ TEST_F(MysqlMigrate, ADryRunTellsEverythingAndDoesNothing) {
   EXPECT_EQ(migrated(all, true).statements, lines{});
 }
 
+TEST_F(MysqlMigrate, ADryRunTellsThatAFirstIndexStartsTheResourceOver) {
+  make_notes(3);
+  catalog before;
+  before.add(notes());
+  migrated(before);
+  catalog all;
+  resource r = notes();
+  r.search = {2};
+  all.add(r);
+  const migrate_report would = migrated(all, true);
+  const migrate_report did = migrated(all);
+  EXPECT_EQ(would.resources_restarted, lines{"notes"});
+  EXPECT_EQ(did.resources_restarted, lines{"notes"});
+  ASSERT_EQ(did.statements.size(), would.statements.size());
+  for (std::size_t i = 0; i < would.statements.size(); ++i)
+    EXPECT_EQ(would.statements[i].substr(0, 60), did.statements[i].substr(0, 60));
+}
+
+// The index of the second rebuilds the table of both.
+TEST_F(MysqlMigrate, TwoResourcesOfOneTableAreWellAfterOneRun) {
+  make_notes(10);
+  catalog all;
+  all.add(notes());
+  resource second = notes();
+  second.name = "found_notes";
+  second.search = {2};
+  all.add(second);
+  EXPECT_TRUE(migrated(all).resources_restarted.empty());
+  EXPECT_EQ(missing(all), lines{});
+  EXPECT_EQ(migrated(all).statements, lines{});
+}
+
 TEST_F(MysqlMigrate, RemoveTakesEverythingAwayAndTheTableWorksOn) {
   make_notes(3);
   catalog all;

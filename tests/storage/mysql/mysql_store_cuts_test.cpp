@@ -1,7 +1,7 @@
 // What is left of a batch of several rows and of a transaction when their connection is cut at each step.
 //
-// Cuts are counted in bytes of the server's answers. Two undisturbed runs before each one open and prepare
-// what a run needs, so that the cuts, spread over the bytes of a third, meet each of its answers.
+// Cuts are counted in bytes of the server's answers or of what it is told. Two undisturbed runs before each
+// one open and prepare what a run needs, so that the cuts, spread over the bytes of a third, meet each step.
 #include <functional>
 #include <thread>
 
@@ -15,7 +15,7 @@ using namespace testing;
 constexpr long kCuts = 50;
 constexpr std::int64_t kRows = 5;
 
-class MysqlStoreCuts : public mysql_faults_test {
+class MysqlStoreCuts : public mysql_faults_test, public ::testing::WithParamInterface<faulty_proxy::side> {
  protected:
   void open() {
     options_.pool.backoff_max_ms = 50;
@@ -28,21 +28,24 @@ class MysqlStoreCuts : public mysql_faults_test {
   void warm_up(const run& work) {
     EXPECT_TRUE(eventually([&] { return work() && work(); }));
   }
-  // Bytes of the server's answers to it, without what happened to be said besides.
+  // Bytes that the side says for it, without what happened to be said besides.
   long bytes_of(const run& work) {
     warm_up(work);
     long least = 1L << 40;
     for (int i = 0; i < 5; ++i) {
-      const long before = proxy_->forwarded();
+      const long before = said();
       EXPECT_TRUE(work());
-      least = std::min(least, proxy_->forwarded() - before);
+      least = std::min(least, said() - before);
     }
     return least;
+  }
+  [[nodiscard]] long said() const {
+    return GetParam() == faulty_proxy::side::server ? proxy_->forwarded() : proxy_->sent();
   }
   // After so many bytes all connections are cut; new ones are let through. False: nothing was cut.
   bool cut_after(long bytes, const run& work) {
     std::atomic<bool> done{false};
-    proxy_->after(bytes, faulty_proxy::end::close);
+    proxy_->after(bytes, faulty_proxy::end::close, GetParam());
     std::thread restores([&] {
       EXPECT_TRUE(eventually([&] { return proxy_->struck() || done; }));
       proxy_->restore();
@@ -55,16 +58,14 @@ class MysqlStoreCuts : public mysql_faults_test {
   static bool in_doubt(const net::error& why) {
     return why.text().find("may or may not have happened") != std::string::npos;
   }
-  static bool stored(const net::error& why) {
-    return why.text().find("the write is stored") != std::string::npos;
-  }
+  static bool stored(const net::error& why) { return why.text().find("is committed") != std::string::npos; }
   // Unless the answer leaves it open it says which it is.
   static void expect_clear(const net::error& why, bool there, long cut) {
     EXPECT_TRUE(why.code == errc::down || why.code == errc::closed) << cut << ": " << why.text();
     EXPECT_TRUE(in_doubt(why) || stored(why) == there) << cut << ": " << why.text();
   }
-  // Where the cut of a step is. A COMMIT's answer is about as long as the distance of two of them: should
-  // none have met it there are further rounds, a little beside the first.
+  // Where the cut of a step is. A COMMIT, or its answer, is about as long as the distance of two of them:
+  // should none have met it there are further rounds, a little beside the first.
   static long place_of(long step, long whole) { return 1 + step % kCuts * whole / kCuts + step / kCuts * 13; }
   static bool goes_on(long step, bool met) { return step < kCuts || (!met && step < 6 * kCuts); }
   static double doubts() { return metric("syncline_mysql_commits_in_doubt_total "); }
@@ -106,7 +107,7 @@ class MysqlStoreCuts : public mysql_faults_test {
   bool keyed_ = false;
 };
 
-TEST_F(MysqlStoreCuts, OfABatchAllRowsAreThereOrNone) {
+TEST_P(MysqlStoreCuts, OfABatchAllRowsAreThereOrNone) {
   open();
   net::result<write_outcome> made = net::error();
   const run work = [&] {
@@ -141,7 +142,7 @@ TEST_F(MysqlStoreCuts, OfABatchAllRowsAreThereOrNone) {
   expect_every_connection_to_be_had();
 }
 
-TEST_F(MysqlStoreCuts, OfATransactionAllBatchesAreThereOrNone) {
+TEST_P(MysqlStoreCuts, OfATransactionAllBatchesAreThereOrNone) {
   open();
   net::result<std::int64_t> made = net::error();
   const run work = [&] {
@@ -176,6 +177,13 @@ TEST_F(MysqlStoreCuts, OfATransactionAllBatchesAreThereOrNone) {
   EXPECT_TRUE(nothing_is_leaked());
   expect_every_connection_to_be_had();
 }
+
+INSTANTIATE_TEST_SUITE_P(By, MysqlStoreCuts,
+                         ::testing::Values(faulty_proxy::side::server, faulty_proxy::side::client),
+                         [](const auto& of) {
+                           return std::string(of.param == faulty_proxy::side::server ? "Answers"
+                                                                                     : "Requests");
+                         });
 
 }  // namespace
 }  // namespace syncline::storage::mysql
