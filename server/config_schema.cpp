@@ -161,7 +161,7 @@ const setting kSettings[] = {
     {"storage.mysql.replicas", at<&config::mysql, &mysql_settings::replicas>, 0, 0, {}, {},
      "Servers that reads may go to, `host:port` with commas between; the account and TLS settings are those of the primary."},
     {"storage.mysql.connections_max", at<&config::mysql, &mysql_settings::connections_max>, 0, 10'000, {}, "connections",
-     "Of the pool: open at once to one server, over all cores; 0: ten, or one a core where there are more cores."},
+     "Of the pool: open at once to one server, over all cores; 0: ten, or one a core, or connections_min, whichever is most."},
     {"storage.mysql.connections_min", at<&config::mysql, &mysql_settings::connections_min>, 0, 10'000, {}, "connections",
      "Kept open while the server answers."},
     {"storage.mysql.connects_max", at<&config::mysql, &mysql_settings::connects_max>, 1, 1000, {}, "connects",

@@ -133,7 +133,7 @@ def names_of_a_file(source):
         elif "" in scope and re.match(r"\w|\[\[", code[at - 1]):
             inside = "::".join(s for s in scope if s)
             text = re.sub(r"\[\[\w+\]\]\s*|\balignas\([^)]*\)\s*", "", " ".join(code[at - 1:at + 7]))
-            if re.match(r"(?:(?:using|namespace|static_assert|template|friend|extern|enum (?::|\{))\b|enum \{|TEST|TYPED_|INSTANTIATE|MATCHER|ACTION|[^({;=]*\boperator\b)", text):
+            if re.match(r"(?:(?:using|namespace|static_assert|template|friend|extern)\b|enum [:{]|TEST|TYPED_|INSTANTIATE|MATCHER|ACTION|[^({;=]*\boperator\b)", text):
                 continue
             kind = re.match(r"(?:struct|class|union|enum class|enum) (\w+)\b(?!\s*;)", text)
             head = re.match(r"[^(={;]*?([\w:~]+)\s*(?:\[[^\]]*\]\s*)?(?:\(([^;{]*?)\)\s*(?:noexcept|->[^{;]*)?\s*\{|[={;])", text)

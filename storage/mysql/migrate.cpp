@@ -24,6 +24,12 @@ net::task<net::result<void>> install_all(net::request_context& context, sql_conn
   if (!keys) co_return keys.error();
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (!is_followed(all.at(i))) continue;
+    auto dropping = m.drop_unfit_index(context, all.at(i));
+    net::result<void> dropped = co_await std::move(dropping);
+    if (!dropped) co_return dropped;
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!is_followed(all.at(i))) continue;
     auto indexing = m.place_index(context, all.at(i));
     net::result<void> indexed = co_await std::move(indexing);
     if (!indexed) co_return indexed;

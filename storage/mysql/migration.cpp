@@ -25,6 +25,13 @@ net::error needs_trust(const net::error& from) {
               from.detail};
 }
 
+const table_index* search_index(const resource& of, const table_shape& t) {
+  const std::string name = search_index_name(of);
+  const auto found = std::find_if(t.indexes.begin(), t.indexes.end(),
+                                  [&](const table_index& index) { return index.name == name; });
+  return found == t.indexes.end() ? nullptr : &*found;
+}
+
 }  // namespace
 
 net::task<net::result<void>> migration::enter(net::request_context& context) {
@@ -192,27 +199,35 @@ net::task<net::result<void>> migration::place_triggers(net::request_context& con
   co_return co_await std::move(dropping);
 }
 
-net::task<net::result<void>> migration::place_index(net::request_context& context, const resource& of) {
+net::task<net::result<void>> migration::drop_unfit_index(net::request_context& context, const resource& of) {
   auto shaping = read_table_shape(context, *db_, of.table);
   const net::result<table_shape> t = co_await std::move(shaping);
   if (!t) co_return t.error();
-  const std::string name = search_index_name(of);
-  const auto ours = std::find_if(t->indexes.begin(), t->indexes.end(),
-                                 [&](const table_index& index) { return index.name == name; });
-  if (ours != t->indexes.end() && !covers_search(of, *ours)) {
-    would_alter_.try_emplace(of.table, false);
-    auto dropping = ddl(context, fmt::format("DROP INDEX {} ON {}", identifier(name), identifier(t->name)));
-    net::result<void> dropped = co_await std::move(dropping);
-    if (!dropped) co_return dropped;
-  }
-  if (of.search.empty() || has_search_index(of, *t)) co_return net::result<void>();
+  const table_index* ours = search_index(of, *t);
+  if (ours == nullptr || covers_search(of, *ours)) co_return net::result<void>();
+  would_alter_.try_emplace(of.table, false);
+  auto dropping =
+      ddl(context, fmt::format("DROP INDEX {} ON {}", identifier(ours->name), identifier(t->name)));
+  co_return co_await std::move(dropping);
+}
+
+net::task<net::result<void>> migration::place_index(net::request_context& context, const resource& of) {
+  if (of.search.empty()) co_return net::result<void>();
+  auto shaping = read_table_shape(context, *db_, of.table);
+  const net::result<table_shape> t = co_await std::move(shaping);
+  if (!t) co_return t.error();
+  // One of our name that covers something else is there in a dry run, or is of a node with another
+  // declaration.
+  const table_index* ours = search_index(of, *t);
+  if (has_search_index(of, *t) || (ours != nullptr && !dry_run_)) co_return net::result<void>();
   const bool first = std::none_of(t->indexes.begin(), t->indexes.end(),
                                   [](const table_index& index) { return index.fulltext; });
   would_alter_[of.table] |= first;
   std::vector<std::string> columns;
   for (const std::size_t c : of.search) columns.push_back(identifier(of.columns[c].name));
-  auto making = ddl(context, fmt::format("CREATE FULLTEXT INDEX {} ON {} ({})", identifier(name),
-                                         identifier(t->name), joined(columns, ",")));
+  auto making =
+      ddl(context, fmt::format("CREATE FULLTEXT INDEX {} ON {} ({})", identifier(search_index_name(of)),
+                               identifier(t->name), joined(columns, ",")));
   co_return co_await std::move(making);
 }
 

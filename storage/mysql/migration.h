@@ -39,7 +39,10 @@ class migration {
   [[nodiscard]] net::task<net::result<void>> common(net::request_context& context);
   // Resources that the catalog does not have any more: triggers and entries away.
   [[nodiscard]] net::task<net::result<void>> forget_others(net::request_context& context);
-  // The keyword index of one resource; those of all before the first install(), two may share a table.
+  // The keyword index of a resource, where it covers other columns than are declared now.
+  [[nodiscard]] net::task<net::result<void>> drop_unfit_index(net::request_context& context,
+                                                              const resource& of);
+  // The keyword index of a resource that has none; those of a table before install() of any of its resources.
   [[nodiscard]] net::task<net::result<void>> place_index(net::request_context& context, const resource& of);
   // Triggers and the row of one resource.
   [[nodiscard]] net::task<net::result<void>> install(net::request_context& context, const resource& of,

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::uint32_t kNoSuchTable = 1146;
 constexpr std::uint32_t kSpecificAccessDenied = 1227;
+constexpr int kIdentityTries = 4;
 constexpr std::size_t kNameMax = 64;
 
 bool is_ascii(std::string_view text) {
@@ -173,19 +174,27 @@ net::task<net::result<table_identity>> read_identity(net::request_context& conte
   // unless it is set), so a long one is hashed as a whole. (Not a XOR of CRC32s: two neighbours that become
   // the next two leave it as it was.)
   const std::string name = file_name(schema) + "/" + file_name(table);
-  auto about_id =
-      query(context, db,
-            fmt::format("SELECT /*+ SET_VAR(group_concat_max_len=1000000) */ "
-                        "IF(LENGTH({0})<1000,{0},CONCAT(COUNT(*),'-',LEFT(SHA2({0},256),32))) FROM "
-                        "information_schema.INNODB_TABLES WHERE NAME={1} OR LEFT(NAME,{2})={3}",
-                        "GROUP_CONCAT(TABLE_ID ORDER BY TABLE_ID SEPARATOR '+')", text_literal(name),
-                        name.size() + 3, text_literal(name + "#p#")));
-  net::result<text_rows> id = co_await std::move(about_id);
-  if (id && !id->empty()) out.id = id->front().text(0);
-  // Without PROCESS it is refused, which is no failure. Anything else must not be taken for that: without an
-  // id a TRUNCATE is not seen.
-  if (!id && server_code(id.error()) != kSpecificAccessDenied) co_return id.error();
-  co_return out;
+  const std::string asking = fmt::format(
+      "SELECT /*+ SET_VAR(group_concat_max_len=1000000) */ "
+      "IF(LENGTH({0})<1000,{0},CONCAT(COUNT(*),'-',LEFT(SHA2({0},256),32))) FROM "
+      "information_schema.INNODB_TABLES WHERE NAME={1} OR LEFT(NAME,{2})={3}",
+      "GROUP_CONCAT(TABLE_ID ORDER BY TABLE_ID SEPARATOR '+')", text_literal(name), name.size() + 3,
+      text_literal(name + "#p#"));
+  for (int tries = 1;; ++tries) {
+    auto about_id = query(context, db, asking);
+    net::result<text_rows> id = co_await std::move(about_id);
+    if (id) {
+      if (!id->empty()) out.id = id->front().text(0);
+      co_return out;
+    }
+    // Without PROCESS it is refused, which is no failure. Anything else must not be taken for that: without
+    // an id a TRUNCATE is not seen. The server looks at every table it has and waits for one that is being
+    // altered.
+    const std::uint32_t number = server_code(id.error());
+    if (number == kSpecificAccessDenied) co_return out;
+    const bool waited = number == code::kLockWaitTimeout || number == code::kDeadlock;
+    if (!waited || tries == kIdentityTries) co_return id.error();
+  }
 }
 
 std::string search_index_name(const resource& of) {

@@ -75,44 +75,16 @@ net::task<net::result<condition>> judge(net::request_context& context, sql_conne
   co_return well ? condition::well : condition::broken;
 }
 
-net::task<net::result<void>> mend(net::request_context& context, sql_connection& db, const catalog& all,
-                                  const std::vector<const resource*>& broken, schema_findings& out) {
-  migration m(db, all, false);
-  auto entering = m.enter(context);
-  net::result<void> entered = co_await std::move(entering);
-  if (!entered) co_return entered;
-  auto reading = read_foreign_keys(context, db);
-  net::result<std::vector<foreign_key>> keys = co_await std::move(reading);
-  net::result<void> done = keys ? net::result<void>() : net::result<void>(keys.error());
-  for (const resource* of : broken) {
-    if (!done) break;
-    auto indexing = m.place_index(context, *of);
-    done = co_await std::move(indexing);
-  }
-  for (const resource* of : broken) {
-    if (!done) break;
-    auto installing = m.install(context, *of, *keys);
-    done = co_await std::move(installing);
-    if (!done) break;
-    auto finishing = m.finish(context, *of, {});
-    done = co_await std::move(finishing);
-  }
-  auto leaving = m.leave(context);
-  co_await std::move(leaving);
-  out.restarted = m.report.resources_restarted;
-  co_return done;
-}
-
-}  // namespace
-
-net::task<net::result<schema_findings>> check_schema(net::request_context& context, sql_connection& db,
-                                                     const catalog& all) {
+// What is broken now; what no node may make good here goes into `troubles`.
+net::task<net::result<std::vector<const resource*>>> find_broken(net::request_context& context,
+                                                                 sql_connection& db, const catalog& all,
+                                                                 std::vector<std::string>& troubles) {
   const auto look_until = [] { return std::chrono::steady_clock::now() + kLookMax; };
   context.set_deadline(look_until());
   auto seeing = see(context, db);
   net::result<seen> now = co_await std::move(seeing);
   if (!now) co_return now.error();
-  schema_findings out;
+  troubles.clear();
   std::vector<const resource*> broken;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const resource& of = all.at(i);
@@ -123,11 +95,64 @@ net::task<net::result<schema_findings>> check_schema(net::request_context& conte
     net::result<condition> is = co_await std::move(judging);
     if (!is) co_return is.error();
     if (*is == condition::broken) broken.push_back(&of);
-    if (*is == condition::troubled) out.troubles.push_back(std::move(trouble));
+    if (*is == condition::troubled) troubles.push_back(std::move(trouble));
   }
-  if (broken.empty()) co_return out;
+  co_return broken;
+}
+
+net::task<net::result<void>> mend_locked(net::request_context& context, sql_connection& db, migration& m,
+                                         const catalog& all, schema_findings& out) {
+  // Whoever had the lock until now may have made it good, or have migrated to another declaration.
+  auto finding = find_broken(context, db, all, out.troubles);
+  net::result<std::vector<const resource*>> broken = co_await std::move(finding);
+  if (!broken) co_return broken.error();
   context.set_deadline(net::steady_time::max());
-  auto mending = mend(context, db, all, broken, out);
+  auto reading = read_foreign_keys(context, db);
+  net::result<std::vector<foreign_key>> keys = co_await std::move(reading);
+  if (!keys) co_return keys.error();
+  for (const resource* of : *broken) {
+    for (const resource* beside : *broken) {
+      if (!same_name(beside->table, of->table)) continue;
+      auto indexing = m.place_index(context, *beside);
+      net::result<void> indexed = co_await std::move(indexing);
+      if (!indexed) co_return indexed;
+    }
+    auto installing = m.install(context, *of, *keys);
+    net::result<void> installed = co_await std::move(installing);
+    if (!installed) co_return installed;
+    auto finishing = m.finish(context, *of, {});
+    net::result<void> finished = co_await std::move(finishing);
+    if (!finished) co_return finished;
+  }
+  co_return net::result<void>();
+}
+
+net::task<net::result<void>> mend(net::request_context& context, sql_connection& db, const catalog& all,
+                                  schema_findings& out) {
+  migration m(db, all, false);
+  auto entering = m.enter(context);
+  net::result<void> entered = co_await std::move(entering);
+  if (!entered) co_return entered;
+  auto mending = mend_locked(context, db, m, all, out);
+  net::result<void> done = co_await std::move(mending);
+  context.set_deadline(net::steady_time::max());
+  auto leaving = m.leave(context);
+  co_await std::move(leaving);
+  out.restarted = m.report.resources_restarted;
+  co_return done;
+}
+
+}  // namespace
+
+net::task<net::result<schema_findings>> check_schema(net::request_context& context, sql_connection& db,
+                                                     const catalog& all) {
+  schema_findings out;
+  auto finding = find_broken(context, db, all, out.troubles);
+  net::result<std::vector<const resource*>> broken = co_await std::move(finding);
+  if (!broken) co_return broken.error();
+  if (broken->empty()) co_return out;
+  context.set_deadline(net::steady_time::max());
+  auto mending = mend(context, db, all, out);
   net::result<void> mended = co_await std::move(mending);
   if (!mended) co_return mended.error();
   co_return out;

@@ -234,7 +234,7 @@ net::task<net::result<write_outcome>> write_batch_alone(net::request_context& co
     // Also where every row was unchanged: what it was compared with may be younger than the feed.
     auto acknowledging =
         acknowledge(context, shared,
-                    batch.row_count == 1 ? "the write is committed, but the feed has not come to it yet"
+                    batch.row_count <= 1 ? "the write is committed, but the feed has not come to it yet"
                                          : "the batch is committed, without rows that were refused, but the "
                                            "feed has not come to it yet");
     const net::result<std::int64_t> position = co_await std::move(acknowledging);

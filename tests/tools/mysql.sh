@@ -226,7 +226,7 @@ launch() {
     "--pid-file=$folder/mysqld.pid" --mysqlx-bind-address=127.0.0.1 "--mysqlx-port=$x_port" \
     "--mysqlx-socket=$sockets/x" --secure-file-priv=NULL --skip-name-resolve --skip-log-bin \
     --innodb-flush-log-at-trx-commit=1 --performance-schema=ON '--performance-schema-instrument=%=OFF' --loose-innodb-buffer-pool-size=128M \
-    --loose-innodb-log-buffer-size=8M --loose-table-open-cache=200 --loose-max-connections=200 \
+    --loose-innodb-log-buffer-size=8M --loose-table-open-cache=200 --loose-max-connections=400 --loose-mysqlx-max-connections=400 \
     ${SYNCLINE_MYSQL_OPTIONS:-} </dev/null >"$folder/mysqld.log" 2>&1 9>&- &
   local started=$!
   # The X port listens before the server is ready, so the classic socket is asked.

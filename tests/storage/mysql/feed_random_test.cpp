@@ -23,7 +23,7 @@ namespace {
 using namespace testing;
 using steady = std::chrono::steady_clock;
 constexpr int kWriters = 64;
-constexpr int kWritersOfNaive = 24;  // enough to fail; tests share a server of 200 connections
+constexpr int kWritersOfNaive = 24;  // enough to fail; tests share a server of 400 connections
 constexpr int kRoundsOfNaive = 20;   // chance decides: most runs need one, the slowest machines a few
 constexpr int kKeys = 200;
 

@@ -228,6 +228,42 @@ TEST_F(MysqlFeedUpkeep, ReplacingTriggersLosesNoWrite) {
       "0");
 }
 
+// A node with an older declaration waits for the lock while another one migrates to a newer.
+TEST_F(MysqlFeedUpkeep, ANodeThatWaitedForTheMigrationOfAnotherLeavesItsIndexAlone) {
+  catalog newer;
+  resource searching =
+      make_resource("notes", "id:int64 owner:int64 body", {"id"}, {{"user", "owner"}}, "NOT deleted");
+  searching.search = {2};
+  newer.add(searching);
+  for (const std::string& name :
+       sql("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE()"))
+    sql("DROP TRIGGER " + name);
+  bool migrated_meanwhile = false;
+  hooked_connection waiting(*db_, [&](const std::string& text) -> std::optional<net::error> {
+    if (migrated_meanwhile || !text.starts_with("SELECT GET_LOCK")) return std::nullopt;
+    migrated_meanwhile = true;
+    net::core beside(3, false);
+    beside.start();
+    net::testing::start_task(beside, [&]() -> task<void> {
+      request_context context(beside);
+      auto opening = native_connection::open(context, here());
+      auto db = co_await std::move(opening);
+      auto migrating = migrate(context, **db, newer, false, {});
+      const auto made = co_await std::move(migrating);
+      EXPECT_TRUE(made.has_value()) << made.error().text();
+    }).get();
+    beside.stop();
+    beside.join();
+    return std::nullopt;
+  });
+  const auto looked =
+      get<schema_findings>([&](request_context& context) { return check_schema(context, waiting, all_); });
+  ASSERT_TRUE(looked.has_value()) << looked.error().text();
+  EXPECT_TRUE(migrated_meanwhile);
+  EXPECT_THAT(looked->restarted, IsEmpty()) << "it was well by then";
+  EXPECT_EQ(missing(newer), lines{});
+}
+
 // A server whose binary log is on refuses CREATE TRIGGER to accounts without SUPER.
 TEST_F(MysqlFeedUpkeep, BinaryLoggingWithoutTheRightSaysWhatToDo) {
   sql("CREATE TABLE more (id INT PRIMARY KEY)");

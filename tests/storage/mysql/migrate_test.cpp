@@ -158,6 +158,15 @@ TEST_F(MysqlMigrate, TwoResourcesOfOneTableAreWellAfterOneRun) {
   EXPECT_TRUE(migrated(all).resources_restarted.empty());
   EXPECT_EQ(missing(all), lines{});
   EXPECT_EQ(migrated(all).statements, lines{});
+  // The index that the first one could use belongs to the second, which does not want it any more.
+  catalog turned;
+  resource first = notes();
+  first.search = {2};
+  turned.add(first);
+  second.search.clear();
+  turned.add(second);
+  migrated(turned);
+  EXPECT_EQ(missing(turned), lines{});
 }
 
 TEST_F(MysqlMigrate, RemoveTakesEverythingAwayAndTheTableWorksOn) {
