@@ -1,5 +1,9 @@
 // Puts Syncline's objects into a MySQL schema, brings them up to date, and takes them away.
 
+#include <map>
+#include <string>
+#include <vector>
+
 #include <fmt/format.h>
 
 #include "storage/mysql/literal.h"
@@ -10,6 +14,26 @@
 namespace syncline::storage::mysql {
 
 namespace {
+
+// Table by table, since resources may share one and use each other's: first what none wants any more goes.
+net::task<net::result<void>> place_indexes(net::request_context& context, migration& m, const catalog& all) {
+  std::map<std::string, std::vector<const resource*>> tables;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (is_followed(all.at(i))) tables[all.at(i).table].push_back(&all.at(i));
+  for (const auto& [table, of] : tables) {
+    for (const resource* each : of) {
+      auto dropping = m.drop_unfit_index(context, *each);
+      net::result<void> dropped = co_await std::move(dropping);
+      if (!dropped) co_return dropped;
+    }
+    for (const resource* each : of) {
+      auto placing = m.place_index(context, *each);
+      net::result<void> placed = co_await std::move(placing);
+      if (!placed) co_return placed;
+    }
+  }
+  co_return net::result<void>();
+}
 
 net::task<net::result<void>> install_all(net::request_context& context, sql_connection& db, migration& m,
                                          const catalog& all) {
@@ -22,18 +46,9 @@ net::task<net::result<void>> install_all(net::request_context& context, sql_conn
   auto reading = read_foreign_keys(context, db);
   net::result<std::vector<foreign_key>> keys = co_await std::move(reading);
   if (!keys) co_return keys.error();
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (!is_followed(all.at(i))) continue;
-    auto dropping = m.drop_unfit_index(context, all.at(i));
-    net::result<void> dropped = co_await std::move(dropping);
-    if (!dropped) co_return dropped;
-  }
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (!is_followed(all.at(i))) continue;
-    auto indexing = m.place_index(context, all.at(i));
-    net::result<void> indexed = co_await std::move(indexing);
-    if (!indexed) co_return indexed;
-  }
+  auto indexing = place_indexes(context, m, all);
+  net::result<void> indexed = co_await std::move(indexing);
+  if (!indexed) co_return indexed;
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (!is_followed(all.at(i))) continue;
     auto installing = m.install(context, all.at(i), *keys);

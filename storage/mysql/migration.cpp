@@ -25,11 +25,10 @@ net::error needs_trust(const net::error& from) {
               from.detail};
 }
 
-const table_index* search_index(const resource& of, const table_shape& t) {
+auto search_index(const resource& of, const table_shape& t) {
   const std::string name = search_index_name(of);
-  const auto found = std::find_if(t.indexes.begin(), t.indexes.end(),
-                                  [&](const table_index& index) { return index.name == name; });
-  return found == t.indexes.end() ? nullptr : &*found;
+  return std::find_if(t.indexes.begin(), t.indexes.end(),
+                      [&](const table_index& index) { return index.name == name; });
 }
 
 }  // namespace
@@ -199,36 +198,55 @@ net::task<net::result<void>> migration::place_triggers(net::request_context& con
   co_return co_await std::move(dropping);
 }
 
-net::task<net::result<void>> migration::drop_unfit_index(net::request_context& context, const resource& of) {
+net::task<net::result<table_shape>> migration::shape_of(net::request_context& context, const resource& of) {
+  if (const auto imagined = imagined_.find(of.table); imagined != imagined_.end())
+    co_return imagined->second.shape;
   auto shaping = read_table_shape(context, *db_, of.table);
-  const net::result<table_shape> t = co_await std::move(shaping);
+  co_return co_await std::move(shaping);
+}
+
+net::task<net::result<void>> migration::drop_unfit_index(net::request_context& context, const resource& of) {
+  auto shaping = shape_of(context, of);
+  net::result<table_shape> t = co_await std::move(shaping);
   if (!t) co_return t.error();
-  const table_index* ours = search_index(of, *t);
-  if (ours == nullptr || covers_search(of, *ours)) co_return net::result<void>();
-  would_alter_.try_emplace(of.table, false);
+  const auto ours = search_index(of, *t);
+  if (ours == t->indexes.end() || covers_search(of, *ours)) co_return net::result<void>();
   auto dropping =
       ddl(context, fmt::format("DROP INDEX {} ON {}", identifier(ours->name), identifier(t->name)));
-  co_return co_await std::move(dropping);
+  net::result<void> dropped = co_await std::move(dropping);
+  t->indexes.erase(ours);
+  if (dropped && dry_run_) imagined_[of.table].shape = std::move(*t);
+  co_return dropped;
 }
 
 net::task<net::result<void>> migration::place_index(net::request_context& context, const resource& of) {
   if (of.search.empty()) co_return net::result<void>();
-  auto shaping = read_table_shape(context, *db_, of.table);
-  const net::result<table_shape> t = co_await std::move(shaping);
+  auto shaping = shape_of(context, of);
+  net::result<table_shape> t = co_await std::move(shaping);
   if (!t) co_return t.error();
-  // One of our name that covers something else is there in a dry run, or is of a node with another
-  // declaration.
-  const table_index* ours = search_index(of, *t);
-  if (has_search_index(of, *t) || (ours != nullptr && !dry_run_)) co_return net::result<void>();
-  const bool first = std::none_of(t->indexes.begin(), t->indexes.end(),
-                                  [](const table_index& index) { return index.fulltext; });
-  would_alter_[of.table] |= first;
+  // One of our name that covers something else is of a node with another declaration.
+  if (has_search_index(of, *t) || search_index(of, *t) != t->indexes.end()) co_return net::result<void>();
+  table_index made;
+  made.name = search_index_name(of);
+  made.fulltext = true;
   std::vector<std::string> columns;
-  for (const std::size_t c : of.search) columns.push_back(identifier(of.columns[c].name));
-  auto making =
-      ddl(context, fmt::format("CREATE FULLTEXT INDEX {} ON {} ({})", identifier(search_index_name(of)),
-                               identifier(t->name), joined(columns, ",")));
-  co_return co_await std::move(making);
+  for (const std::size_t c : of.search) {
+    made.parts.push_back({of.columns[c].name});
+    columns.push_back(identifier(of.columns[c].name));
+  }
+  auto making = ddl(context, fmt::format("CREATE FULLTEXT INDEX {} ON {} ({})", identifier(made.name),
+                                         identifier(t->name), joined(columns, ",")));
+  net::result<void> done = co_await std::move(making);
+  if (done && dry_run_) {
+    const bool was_altered = imagined_.contains(of.table);  // so it had one, which leaves no rebuild to do
+    imagined_table& as = imagined_[of.table];
+    as.rebuilt =
+        as.rebuilt || (!was_altered && std::none_of(t->indexes.begin(), t->indexes.end(),
+                                                    [](const table_index& each) { return each.fulltext; }));
+    t->indexes.push_back(std::move(made));
+    as.shape = std::move(*t);
+  }
+  co_return done;
 }
 
 net::task<net::result<void>> migration::install(net::request_context& context, const resource& of,
@@ -250,8 +268,8 @@ net::task<net::result<void>> migration::install(net::request_context& context, c
   const bool all_there = std::all_of(plan->triggers.begin(), plan->triggers.end(),
                                      [&](const trigger_text& wanted) { return is_there(*there, wanted); });
   bool unchanged = all_there && row->triggers == plan->hash && row->table.may_be(*identity);
-  if (const auto index = would_alter_.find(of.table); dry_run_ && index != would_alter_.end())
-    unchanged = unchanged && !index->second && !identity->id.empty();
+  if (const auto as = imagined_.find(of.table); as != imagined_.end())
+    unchanged = unchanged && !as->second.rebuilt && !identity->id.empty();
   const resource_state before = *row;
   if (!unchanged && known) {
     // Once the triggers are back they tell nobody that they were away.

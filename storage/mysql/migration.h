@@ -59,6 +59,8 @@ class migration {
   [[nodiscard]] net::task<net::result<resource_state>> row_of(net::request_context& context,
                                                               const resource& of, bool& known);
   [[nodiscard]] net::task<net::result<void>> write_row(net::request_context& context, resource_state state);
+  [[nodiscard]] net::task<net::result<table_shape>> shape_of(net::request_context& context,
+                                                             const resource& of);
   [[nodiscard]] net::task<net::result<void>> drop_triggers(net::request_context& context,
                                                            std::vector<std::string> names);
   [[nodiscard]] net::task<net::result<void>> place_triggers(net::request_context& context,
@@ -72,8 +74,12 @@ class migration {
   bool dry_run_;
   bool generation_begun_ = false;
   std::int64_t made_up_ids_ = 0;  // in a dry run
-  std::map<std::string, bool, std::less<>>
-      would_alter_;  // tables that an index changes, and whether it rebuilds them
+  // In a dry run: tables as their indexes would have made them.
+  struct imagined_table {
+    table_shape shape;
+    bool rebuilt = false;
+  };
+  std::map<std::string, imagined_table, std::less<>> imagined_;
 };
 
 }  // namespace syncline::storage::mysql

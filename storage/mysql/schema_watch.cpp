@@ -72,7 +72,12 @@ net::task<net::result<condition>> judge(net::request_context& context, sql_conne
   const bool well = all_there && state->triggers == plan->hash && state->table.may_be(*identity) &&
                     !state->rows_left && !state->old_left &&
                     leftovers(now.triggers, plan->triggers, state->id).empty();
-  co_return well ? condition::well : condition::broken;
+  if (!well) co_return condition::broken;
+  // To make one is for whoever migrates: nodes may differ in what they search.
+  if (of.search.empty() || has_search_index(of, plan->shape)) co_return condition::well;
+  trouble = fmt::format(
+      "the keyword index of resource {} is missing or covers other columns: run syncline migrate", of.name);
+  co_return condition::troubled;
 }
 
 // What is broken now; what no node may make good here goes into `troubles`.
@@ -147,6 +152,11 @@ net::task<net::result<void>> mend(net::request_context& context, sql_connection&
 net::task<net::result<schema_findings>> check_schema(net::request_context& context, sql_connection& db,
                                                      const catalog& all) {
   schema_findings out;
+  // Of a table that is being altered, whosever it is.
+  context.set_deadline(std::chrono::steady_clock::now() + kLookMax);
+  auto bounding = run(context, db, fmt::format("SET SESSION lock_wait_timeout={}", kDdlWaitS));
+  net::result<std::uint64_t> bounded = co_await std::move(bounding);
+  if (!bounded) co_return bounded.error();
   auto finding = find_broken(context, db, all, out.troubles);
   net::result<std::vector<const resource*>> broken = co_await std::move(finding);
   if (!broken) co_return broken.error();

@@ -13,6 +13,8 @@ using namespace testing;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+using scopes = std::vector<std::pair<std::string, std::string>>;
+
 class MysqlFeedUpkeep : public mysql_feed_test {
  protected:
   void SetUp() override {
@@ -44,6 +46,17 @@ class MysqlFeedUpkeep : public mysql_feed_test {
         get<check_report>([&](request_context& context) { return check_feed(context, *db_, all_, repair); });
     EXPECT_TRUE(out.has_value()) << out.error().text();
     return out ? *out : check_report{};
+  }
+  schema_findings watched(sql_connection& db) {
+    const auto out =
+        get<schema_findings>([&](request_context& context) { return check_schema(context, db, all_); });
+    EXPECT_TRUE(out.has_value()) << out.error().text();
+    return out ? *out : schema_findings{};
+  }
+  void drop_triggers() {
+    for (const std::string& name :
+         sql("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE()"))
+      sql("DROP TRIGGER " + name);
   }
   std::string horizon() { return one_field("SELECT horizon FROM syncline_clock"); }
   catalog all_;
@@ -228,40 +241,90 @@ TEST_F(MysqlFeedUpkeep, ReplacingTriggersLosesNoWrite) {
       "0");
 }
 
-// A node with an older declaration waits for the lock while another one migrates to a newer.
-TEST_F(MysqlFeedUpkeep, ANodeThatWaitedForTheMigrationOfAnotherLeavesItsIndexAlone) {
-  catalog newer;
-  resource searching =
-      make_resource("notes", "id:int64 owner:int64 body", {"id"}, {{"user", "owner"}}, "NOT deleted");
-  searching.search = {2};
-  newer.add(searching);
-  for (const std::string& name :
-       sql("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE()"))
-    sql("DROP TRIGGER " + name);
-  bool migrated_meanwhile = false;
-  hooked_connection waiting(*db_, [&](const std::string& text) -> std::optional<net::error> {
-    if (migrated_meanwhile || !text.starts_with("SELECT GET_LOCK")) return std::nullopt;
-    migrated_meanwhile = true;
-    net::core beside(3, false);
-    beside.start();
-    net::testing::start_task(beside, [&]() -> task<void> {
-      request_context context(beside);
-      auto opening = native_connection::open(context, here());
-      auto db = co_await std::move(opening);
-      auto migrating = migrate(context, **db, newer, false, {});
-      const auto made = co_await std::move(migrating);
-      EXPECT_TRUE(made.has_value()) << made.error().text();
-    }).get();
-    beside.stop();
-    beside.join();
-    return std::nullopt;
-  });
-  const auto looked =
-      get<schema_findings>([&](request_context& context) { return check_schema(context, waiting, all_); });
-  ASSERT_TRUE(looked.has_value()) << looked.error().text();
-  EXPECT_TRUE(migrated_meanwhile);
-  EXPECT_THAT(looked->restarted, IsEmpty()) << "it was well by then";
-  EXPECT_EQ(missing(newer), lines{});
+// A node waits for the lock while another one migrates to a newer declaration.
+TEST_F(MysqlFeedUpkeep, ANodeThatWaitedForTheMigrationOfAnotherLeavesItAlone) {
+  for (const bool other_columns : {false, true}) {
+    catalog newer;
+    resource made =
+        make_resource("notes", other_columns ? "id:int64 body" : "id:int64 owner:int64 body", {"id"},
+                      other_columns ? scopes{} : scopes{{"user", "owner"}}, "NOT deleted");
+    made.search = {other_columns ? 1U : 2U};
+    newer.add(made);
+    drop_triggers();
+    bool migrated_meanwhile = false;
+    hooked_connection waiting(*db_, [&](const std::string& text) -> std::optional<net::error> {
+      if (migrated_meanwhile || !text.starts_with("SELECT GET_LOCK")) return std::nullopt;
+      migrated_meanwhile = true;
+      net::core beside(3, false);
+      beside.start();
+      net::testing::start_task(beside, [&]() -> task<void> {
+        request_context context(beside);
+        auto opening = native_connection::open(context, here());
+        auto db = co_await std::move(opening);
+        auto migrating = migrate(context, **db, newer, false, {});
+        const auto done = co_await std::move(migrating);
+        EXPECT_TRUE(done.has_value()) << done.error().text();
+      }).get();
+      beside.stop();
+      beside.join();
+      return std::nullopt;
+    });
+    const schema_findings looked = watched(waiting);
+    EXPECT_TRUE(migrated_meanwhile);
+    EXPECT_THAT(looked.restarted, IsEmpty()) << "it was well by then";
+    if (other_columns) {
+      EXPECT_THAT(looked.troubles, ::testing::ElementsAre(HasSubstr("another declaration")));
+    } else {
+      EXPECT_THAT(looked.troubles, IsEmpty());
+    }
+    EXPECT_EQ(missing(newer), lines{});
+  }
+}
+
+TEST_F(MysqlFeedUpkeep, AKeywordIndexThatIsMissingOrAnothersIsToldAndLeft) {
+  const std::string indexes =
+      "SELECT GROUP_CONCAT(INDEX_NAME,':',COLUMN_NAME) FROM information_schema.STATISTICS WHERE "
+      "TABLE_SCHEMA=DATABASE() AND INDEX_TYPE='FULLTEXT'";
+  sql("ALTER TABLE notes ADD title VARCHAR(50)");
+  sql("CREATE FULLTEXT INDEX syncline_search_notes ON notes (title)");
+  migrated(all_);  // without search it goes
+  EXPECT_EQ(one_field(indexes), "NULL");
+  catalog searching;
+  resource r = all_.at(0);
+  r.search = {2};
+  searching.add(r);
+  const auto look = [&] {
+    const auto out = get<schema_findings>(
+        [&](request_context& context) { return check_schema(context, *db_, searching); });
+    EXPECT_TRUE(out.has_value()) << out.error().text();
+    return out ? out->troubles : lines{};
+  };
+  EXPECT_THAT(look(), ::testing::ElementsAre(HasSubstr("keyword index of resource notes is missing")));
+  sql("CREATE FULLTEXT INDEX syncline_search_notes ON notes (title)");
+  drop_triggers();  // so that there is something to make good
+  look();
+  EXPECT_EQ(one_field(indexes), "syncline_search_notes:title");
+  EXPECT_THAT(look(), ::testing::ElementsAre(HasSubstr("covers other columns")));
+  migrated(searching);
+  EXPECT_EQ(one_field(indexes), "syncline_search_notes:body");
+  EXPECT_THAT(look(), IsEmpty());
+}
+
+// The server looks at all its tables for the identity of one, and waits for each that is being altered.
+TEST_F(MysqlFeedUpkeep, TheIdentityOfATableIsAskedForAgain) {
+  const std::string identity = one_field("SELECT identity FROM syncline_resource");
+  for (const int times : {3, 4}) {
+    int refused = 0;
+    hooked_connection busy(*db_, [&](const std::string& text) -> std::optional<net::error> {
+      if (text.find("INNODB_TABLES") == std::string::npos || refused == times) return std::nullopt;
+      ++refused;
+      return server_error(1205, "HY000", "Lock wait timeout exceeded");
+    });
+    const auto looked =
+        get<schema_findings>([&](request_context& context) { return check_schema(context, busy, all_); });
+    EXPECT_EQ(looked.has_value(), times == 3);
+    EXPECT_EQ(one_field("SELECT identity FROM syncline_resource"), identity);
+  }
 }
 
 // A server whose binary log is on refuses CREATE TRIGGER to accounts without SUPER.
@@ -284,9 +347,7 @@ TEST_F(MysqlFeedUpkeep, BinaryLoggingWithoutTheRightSaysWhatToDo) {
 // Triggers were dropped and rows changed unseen; the node that puts them back dies before it says so.
 TEST_F(MysqlFeedUpkeep, ACrashAfterTheTriggersWerePlacedStillStartsTheResourceOver) {
   const std::string incarnation = one_field("SELECT incarnation FROM syncline_resource");
-  for (const std::string& name :
-       sql("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE()"))
-    sql("DROP TRIGGER " + name);
+  drop_triggers();
   sql("INSERT INTO notes VALUES (1,7,'unseen',0)");
   bool placed = false;
   hooked_connection dying(*db_, [&](const std::string& text) -> std::optional<net::error> {
@@ -297,6 +358,7 @@ TEST_F(MysqlFeedUpkeep, ACrashAfterTheTriggersWerePlacedStillStartsTheResourceOv
   const auto broken_off =
       get<schema_findings>([&](request_context& context) { return check_schema(context, dying, all_); });
   ASSERT_FALSE(broken_off.has_value());
+  EXPECT_EQ(one_field("SELECT IS_FREE_LOCK(CONCAT('syncline.',LEFT(SHA2(DATABASE(),256),40)))"), "1");
   EXPECT_EQ(one_field("SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE()"),
             "3");
   EXPECT_FALSE(missing(all_).empty());
