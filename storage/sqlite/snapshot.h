@@ -4,6 +4,8 @@
 // begin; statements fail then by themselves.
 #pragma once
 
+#include <new>
+
 #include "storage/sqlite/connection.h"
 
 namespace syncline::storage::sqlite {
@@ -13,8 +15,13 @@ class snapshot {
   explicit snapshot(connection& db) : db_(&db), opened_(run("BEGIN")) {}
   ~snapshot() {
     if (sqlite3_get_autocommit(db_->get()) != 0) return;
-    // Ending a read transaction can fail only where there is nothing to be ended any more.
-    if (auto ended = run("COMMIT"); !ended) sqlite3_exec(db_->get(), "ROLLBACK", nullptr, nullptr, nullptr);
+    // Ending a read transaction can fail only where there is nothing to be ended any more, or no memory for
+    // the statement; and a destructor may not throw.
+    try {
+      if (run("COMMIT")) return;
+    } catch (const std::bad_alloc&) {  // as below
+    }
+    sqlite3_exec(db_->get(), "ROLLBACK", nullptr, nullptr, nullptr);
   }
   snapshot(const snapshot&) = delete;
   snapshot& operator=(const snapshot&) = delete;
