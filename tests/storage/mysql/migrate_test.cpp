@@ -165,10 +165,15 @@ TEST_F(MysqlMigrate, TwoResourcesOfOneTableAreWellAfterOneRun) {
   turned.add(first);
   second.search.clear();
   turned.add(second);
-  const lines would = migrated(turned, true).statements;
-  const lines did = migrated(turned).statements;
-  ASSERT_EQ(did.size(), would.size());
-  for (std::size_t i = 0; i < would.size(); ++i) EXPECT_EQ(would[i].substr(0, 60), did[i].substr(0, 60));
+  const auto of_indexes = [](lines all_of_them) {
+    std::erase_if(all_of_them,
+                  [](const std::string& each) { return each.find(" INDEX ") == std::string::npos; });
+    return all_of_them;
+  };
+  const lines would = of_indexes(migrated(turned, true).statements);
+  const lines did = of_indexes(migrated(turned).statements);
+  EXPECT_EQ(did, would);
+  EXPECT_EQ(did.size(), 2U) << "one goes, one comes";
   EXPECT_EQ(missing(turned), lines{});
 }
 
