@@ -10,11 +10,14 @@
 #include "storage/mysql/column_value.h"
 #include "storage/mysql/mysql_store.h"
 #include "storage/mysql/schema.h"
+#include "storage/mysql/server_error.h"
 #include "tests/storage/sqlite_store_fixture.h"
 
 namespace syncline::storage::testing {
 
 namespace {
+
+constexpr int kDeadlocksMax = 20;
 
 class sqlite_engine final : public engine {
  public:
@@ -142,7 +145,8 @@ class mysql_engine final : public engine {
   static net::result<void> work(const mysql::mysql_options& options, const mysql::mysql_work& what) {
     return mysql::run_on_mysql(options, what);
   }
-  // `each` sees the answer of every statement.
+  // `each` sees the answer of every statement. One that met a deadlock is run again, as every application of
+  // MySQL must.
   void statements(const std::string& schema, std::string_view sql,
                   const std::function<void(const mysql::result_rows&)>& each) {
     mysql::mysql_options options = options_;
@@ -151,10 +155,13 @@ class mysql_engine final : public engine {
         work(options,
              [&](net::request_context& context, mysql::sql_connection& db) -> net::task<net::result<void>> {
                std::string_view rest = sql;
-               while (!rest.empty()) {
+               for (int deadlocks = 0; !rest.empty();) {
                  const std::size_t end = std::min(rest.find("; "), rest.size());
                  auto running = db.sql(context, rest.substr(0, end));
                  auto answered = co_await std::move(running);
+                 if (!answered && mysql::server_code(answered.error()) == mysql::code::kDeadlock &&
+                     ++deadlocks < kDeadlocksMax)
+                   continue;
                  if (!answered) co_return answered.error();
                  if (each) each(*answered);
                  rest.remove_prefix(std::min(rest.size(), end + 2));
