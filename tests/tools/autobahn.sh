@@ -100,10 +100,13 @@ run_suite "$work/spec.json" >"$work/log" 2>&1 || {
   exit 1
 }
 python3 - "$work/report/index.json" <<'PY'
-import collections, json, sys
+import collections, json, os, sys
 seen = json.load(open(sys.argv[1]))["syncline"]
 fine = {"OK", "INFORMATIONAL"}
-wrong = sorted(f"{case}: {got['behavior']}, close {got['behaviorClose']}" for case, got in seen.items()
+def why(got):
+    report = json.load(open(os.path.join(os.path.dirname(sys.argv[1]), got["reportfile"])))
+    return f"{report.get('result', '')} {report.get('resultClose', '')}"
+wrong = sorted(f"{case}: {got['behavior']}, close {got['behaviorClose']}: {why(got)}" for case, got in seen.items()
                if got["behavior"] not in fine or got["behaviorClose"] not in fine)
 print(len(seen), "cases:", dict(collections.Counter(got["behavior"] for got in seen.values())))
 print("\n".join(wrong))
