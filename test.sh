@@ -81,8 +81,8 @@ finish() {
     python3 scripts/test_summary.py "${reports[@]}" || summary=1
     [ ${#not_run[@]} = 0 ] || printf 'not run: %s\n' "${not_run[@]}"
   fi
-  # ctest's own closing lines, from `NN% tests passed` to the end.
-  [ ! -f "$results/release.log" ] || tac "$results/release.log" | sed '/% tests passed/q' | tac
+  # ctest's own closing lines, from the last `NN% tests passed` to the end.
+  [ ! -f "$results/release.log" ] || awk '/% tests passed/ { kept = "" } { kept = kept $0 "\n" } END { printf "%s", kept }' "$results/release.log"
   if [ ${#failed[@]} -gt 0 ]; then
     printf 'FAILED: %s\n' "${failed[@]}"
     exit 1
