@@ -10,6 +10,7 @@ Everything is on loopback and in a temporary directory; what it starts it stops.
 """
 
 import argparse
+import atexit
 import http.client
 import importlib.util
 import os
@@ -44,6 +45,7 @@ def run(*command, timeout=60):
 
 def start(command, ready):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    atexit.register(process.kill)  # whatever ends us; nothing where it has ended and was waited for
     line = process.stdout.readline()
     found = re.search(ready, line)
     if not found:
