@@ -164,7 +164,7 @@ mysql_crashed() {
 }
 
 # run_ctest PRESET [OPTION...]: the output is kept for the end, the report for the summary. Where the server itself
-# crashed, the tests that failed run once more on a new one; the summary says how many.
+# crashed, the tests that failed run once more on a new one, one by one; the summary says how many.
 run_ctest() {
   local preset=$1 ok=0
   shift
@@ -177,7 +177,7 @@ run_ctest() {
     if mysql_crashed; then
       echo '=== MySQL itself crashed: what failed runs once more, on a new server'
       ok=0
-      ctest_on_new_server "$preset" "$results/$preset.again.xml" "$@" --rerun-failed || ok=1
+      ctest_on_new_server "$preset" "$results/$preset.again.xml" "$@" --rerun-failed -j 1 || ok=1
     fi
   fi
   return "$ok"
