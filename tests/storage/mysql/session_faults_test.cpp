@@ -104,6 +104,7 @@ class MysqlFaults : public mysql_test {
 TEST_F(MysqlFaults, OpeningEndsWhereverTheConnectionIsCutOrReset) {
   faulty_proxy proxy(host_, port_);
   for (const bool tls : {false, true}) {
+    static_cast<void>(opening_bytes(proxy, tls));  // a server that does not know the account yet says more
     const long whole = opening_bytes(proxy, tls);
     ASSERT_GT(whole, 50);
     int round = 0;
