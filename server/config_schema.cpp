@@ -202,6 +202,8 @@ const setting kSettings[] = {
      "How long a write waits for a row that another transaction holds."},
     {"storage.mysql.transaction_idle_ms", at<&config::mysql, &mysql_settings::transaction_idle_ms>, 100, 600'000, {}, "ms",
      "An `atomic=1` upload that brings nothing for this long is rolled back."},
+    {"storage.mysql.start_timeout_s", at<&config::mysql, &mysql_settings::start_timeout_s>, 1, 86'400, {}, "s",
+     "A start ends with an error when what it looks up takes longer; not counted is what it migrates."},
     {"storage.mysql.tombstone_days", at<&config::mysql, &mysql_settings::tombstone_days>, 1, 36'500, {}, "days",
      "How long a removed row stays in the feed; a client away for longer starts over."},
     {"storage.mysql.purge_interval_s", at<&config::mysql, &mysql_settings::purge_interval_s>, 1, 86'400, {}, "s",

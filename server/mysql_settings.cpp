@@ -1,5 +1,6 @@
 #include "server/mysql_settings.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
@@ -141,6 +142,12 @@ net::result<void> add_replicas(std::string_view list, mysql::mysql_options& to) 
 
 }  // namespace
 
+std::uint32_t connections_for(const mysql_settings& settings, std::size_t cores) noexcept {
+  constexpr std::uint32_t kUsual = 10;
+  if (settings.connections_max != 0) return settings.connections_max;
+  return std::max({kUsual, static_cast<std::uint32_t>(cores), settings.connections_min});
+}
+
 net::result<mysql::mysql_options> mysql_options_of(const mysql_settings& settings) {
   mysql::mysql_options out;
   auto session = session_of(settings);
@@ -156,6 +163,7 @@ net::result<mysql::mysql_options> mysql_options_of(const mysql_settings& setting
   out.write_retries_max = settings.write_retries_max;
   out.lock_wait_timeout_s = settings.lock_wait_timeout_s;
   out.transaction_idle_ms = settings.transaction_idle_ms;
+  out.start_timeout_s = settings.start_timeout_s;
   out.tombstone_days = settings.tombstone_days;
   out.purge_interval_s = settings.purge_interval_s;
   out.idempotency_keep_h = settings.idempotency_keep_h;

@@ -31,7 +31,7 @@ struct mysql_settings {
   std::string compression = "disabled";
   std::string replicas;  // "host:port, host:port"
 
-  std::uint32_t connections_max = 0;  // open_store() sets what 0 means
+  std::uint32_t connections_max = 0;  // connections_for() says what 0 means
   std::uint32_t connections_min = 0;
   std::uint32_t connects_max = 4;
   std::uint32_t connect_timeout_ms = 5000;
@@ -53,6 +53,7 @@ struct mysql_settings {
   std::uint32_t write_retries_max = 5;
   std::uint32_t lock_wait_timeout_s = 5;
   std::uint32_t transaction_idle_ms = 10000;
+  std::uint32_t start_timeout_s = 600;
   std::uint32_t tombstone_days = 30;
   std::uint32_t purge_interval_s = 60;
   std::uint32_t idempotency_keep_h = 24;
@@ -60,6 +61,9 @@ struct mysql_settings {
   bool migrate_on_start = false;
 };
 
+// Of the pool on a node with `cores`: as many as are set, or ten, and never fewer than cores, which would
+// take turns.
+[[nodiscard]] std::uint32_t connections_for(const mysql_settings& settings, std::size_t cores) noexcept;
 // Reads password_file when it is named.
 [[nodiscard]] net::result<storage::mysql::mysql_options> mysql_options_of(const mysql_settings& settings);
 

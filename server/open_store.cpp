@@ -1,7 +1,5 @@
 #include "server/open_store.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "server/mysql_settings.h"
@@ -9,20 +7,11 @@
 
 namespace syncline::server {
 
-namespace {
-
-constexpr std::uint32_t kConnectionsUsual = 10;
-
-}  // namespace
-
 net::result<std::unique_ptr<storage::store>> open_store(config& settings, net::core_group& cores,
                                                         net::blocking_threads& threads) {
   if (settings.engine != "mysql")
     return storage::sqlite::open_sqlite_store(settings.sqlite, settings.resources);
-  // With fewer than cores they would go from core to core by turns.
-  if (settings.mysql.connections_max == 0)
-    settings.mysql.connections_max = std::max(
-        {kConnectionsUsual, static_cast<std::uint32_t>(cores.size()), settings.mysql.connections_min});
+  settings.mysql.connections_max = connections_for(settings.mysql, cores.size());
   auto options = mysql_options_of(settings.mysql);
   if (!options) return options.error();
   options->primary.resolver = &threads;

@@ -9,6 +9,15 @@
 
 namespace syncline::net {
 
+namespace {
+
+std::uint32_t events_of(poller::interest in) noexcept {
+  const std::uint32_t input = std::uint32_t{EPOLLIN} | EPOLLRDHUP | EPOLLET;
+  return in == poller::interest::input ? input : input | EPOLLOUT;
+}
+
+}  // namespace
+
 poller::poller() : set_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (set_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
 }
@@ -39,12 +48,12 @@ bool poller::watch(int how, int descriptor, std::uint32_t events, poll_target& t
   return ::epoll_ctl(set_, how, descriptor, &wanted) == 0;
 }
 
-bool poller::add(int descriptor, poll_target& target) noexcept {
-  return watch(EPOLL_CTL_ADD, descriptor, std::uint32_t{EPOLLIN} | EPOLLOUT | EPOLLRDHUP | EPOLLET, target);
+bool poller::add(int descriptor, poll_target& target, interest in) noexcept {
+  return watch(EPOLL_CTL_ADD, descriptor, events_of(in), target);
 }
 
-bool poller::change(int descriptor, poll_target& target) noexcept {
-  return watch(EPOLL_CTL_MOD, descriptor, std::uint32_t{EPOLLIN} | EPOLLOUT | EPOLLRDHUP | EPOLLET, target);
+bool poller::change(int descriptor, poll_target& target, interest in) noexcept {
+  return watch(EPOLL_CTL_MOD, descriptor, events_of(in), target);
 }
 
 bool poller::add_input(int descriptor, poll_target& target, edge how) noexcept {
@@ -54,6 +63,14 @@ bool poller::add_input(int descriptor, poll_target& target, edge how) noexcept {
 
 void poller::remove(int descriptor) noexcept {
   ::epoll_ctl(set_, EPOLL_CTL_DEL, descriptor, nullptr);
+}
+
+void poller::forget(int descriptor, const poll_target& target) noexcept {
+  remove(descriptor);
+  for (int i = 0; i < fetched_; ++i) {
+    epoll_event& seen = events_[static_cast<std::size_t>(i)];
+    if (seen.data.ptr == &target) seen.data.ptr = nullptr;
+  }
 }
 
 int poller::fetch(bool wait) noexcept {
@@ -70,7 +87,7 @@ void poller::dispatch() noexcept {
   for (const member& each : parts_) each.part->begin_batch(now);
   for (int i = 0; i < fetched_; ++i) {
     const epoll_event& seen = events_[static_cast<std::size_t>(i)];
-    static_cast<poll_target*>(seen.data.ptr)->on_events(seen.events);
+    if (seen.data.ptr != nullptr) static_cast<poll_target*>(seen.data.ptr)->on_events(seen.events);
   }
   for (const member& each : parts_) each.part->end_batch();
 }

@@ -8,7 +8,7 @@
 //
 // Invariants
 //  1. A target stays alive from add() until its descriptor is closed or given to another and the batch it was
-//  seen in has ended (end_batch).
+//  seen in has ended (end_batch), or until forget().
 //  2. Everything that happens between begin_batch and end_batch is one batch: on_events of targets, and
 //  timers.
 #pragma once
@@ -56,14 +56,19 @@ class poller {
   // Another batch soon, even when nothing is ready, after others on the core had their turn.
   void again() noexcept { again_ = true; }
 
-  // In, out and hang-up, edge-triggered. False when the kernel refuses.
-  [[nodiscard]] bool add(int descriptor, poll_target& target) noexcept;
-  // The descriptor's events go to another target from now on; those of the batch in progress still go to the
+  // Besides hang-up. `input`: not of room to write, of which a unix socket tells each time its peer reads.
+  enum class interest : std::uint8_t { both, input };
+  // Edge-triggered. False when the kernel refuses.
+  [[nodiscard]] bool add(int descriptor, poll_target& target, interest in = interest::both) noexcept;
+  // The descriptor's events go to this target from now on; those of the batch in progress still go to the
   // old one. What is ready is told again.
-  [[nodiscard]] bool change(int descriptor, poll_target& target) noexcept;
+  [[nodiscard]] bool change(int descriptor, poll_target& target, interest in = interest::both) noexcept;
   // Before a descriptor is closed. The kernel forgets it by itself only with its last copy, and a process
   // that was forked a moment ago still has one: then events would come for a target that is gone.
   void remove(int descriptor) noexcept;
+  // The same for the only descriptor of a target, which hears of nothing any more, also of this batch: it may
+  // be destroyed at once.
+  void forget(int descriptor, const poll_target& target) noexcept;
 
   // For the core's loop.
   enum class edge : std::uint8_t { triggered, level };

@@ -28,8 +28,8 @@ struct pool_options {
 
   // Waiting. The budget of a request is the time to its deadline, at most this for its class.
   std::array<std::uint32_t, kWorkClasses> wait_budget_ms{10'000, 10'000, 10'000, 60'000, 60'000};
-  std::uint32_t wait_percent_max = 25;     // of the budget that the estimated wait may take
-  std::uint32_t codel_target_percent = 5;  // of the budget that the shortest wait of an interval may take
+  std::uint32_t wait_percent_max = 25;      // of the budget that the estimated wait may take
+  std::uint32_t codel_target_percent = 10;  // of the budget that the shortest wait of an interval may take
   std::uint32_t codel_interval_ms = 100;
 
   // Connections.

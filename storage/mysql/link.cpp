@@ -1,16 +1,15 @@
 #include "storage/mysql/link.h"
 
-#include <algorithm>
-#include <utility>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/post.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <system_error>
+#include <utility>
 
 #include "net/core/core.h"
 
@@ -18,10 +17,9 @@ namespace syncline::storage::mysql {
 
 namespace {
 
-namespace asio = boost::asio;
-using boost::system::error_code;
 using net::errc;
 using net::error;
+using interest = net::poller::interest;
 
 // A timeout that is the caller's own deadline stays one; else the server is to blame.
 error blame(const error& waited, const net::request_context& context, std::string_view what) {
@@ -29,86 +27,105 @@ error blame(const error& waited, const net::request_context& context, std::strin
   return waited;
 }
 
+error unreachable(int number) {
+  return {errc::down, "MySQL cannot be reached", std::generic_category().message(number)};
+}
+
+error with_place(error why, std::string place) {
+  if (why.code != errc::down) return why;
+  if (!why.detail.empty()) place.append(": ").append(why.detail);
+  why.detail = std::move(place);
+  return why;
+}
+
+void switch_on(int descriptor, int level, int option) noexcept {
+  const int on = 1;
+  ::setsockopt(descriptor, level, option, &on, sizeof on);
+}
+
 }  // namespace
 
-struct link::socket {
-  using stream = asio::basic_stream_socket<asio::generic::stream_protocol, asio::io_context::executor_type>;
-  explicit socket(net::core& on) : s(on.io().get_executor()) {}
+link::link(net::core& on) : core_(&on), progress_(on) {}
 
-  // Starts to connect; `link.failure()` or `connected` says how it went when the event was notified.
-  void connect(const std::shared_ptr<link>& self, const stream::endpoint_type& to) {
-    error_code failure;
-    s.open(to.protocol(), failure);
-    if (!failure) s.non_blocking(true, failure);
-    if (failure) {
-      finish_connect(*self, failure);
-      return;
-    }
-    s.async_connect(to, [self](const error_code& done) { finish_connect(*self, done); });
-  }
-  static void finish_connect(link& of, const error_code& done) {
-    if (done) {
-      of.fail({errc::down, "MySQL cannot be reached", done.message()});
-      return;
-    }
-    of.socket_->connected = true;
-    of.tell();
-  }
-
-  stream s;
-  bool connected = false;
-};
-
-link::link(net::core& on) : socket_(std::make_unique<socket>(on)), progress_(on) {}
-link::~link() = default;
+link::~link() {
+  close_socket();
+}
 
 net::task<net::result<void>> link::wait(net::request_context& context, net::steady_time until) {
   co_return co_await progress_.wait(context, until);
 }
 
-net::task<net::result<void>> link::connect_tcp(net::request_context& context, std::string address,
-                                               std::uint16_t port, net::steady_time until) {
+net::task<net::result<void>> link::connect(net::request_context& context, const sockaddr* to,
+                                           unsigned to_bytes, net::steady_time until) {
   const std::shared_ptr<link> self = shared_from_this();
-  error_code failure;
-  const asio::ip::address parsed = asio::ip::make_address(address, failure);
-  if (failure) co_return error(errc::invalid, "this is no numeric address", address);
-  socket_->connect(self, asio::ip::tcp::endpoint(parsed, port));
-  while (!socket_->connected && !failure_) {
+  const int made = ::socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (made < 0) {
+    failure_ = unreachable(errno);
+    co_return *failure_;
+  }
+  socket_ = net::transport(made);
+  // A unix socket whose server does not accept fast enough says EAGAIN, and will not say more.
+  connecting_ = ::connect(made, to, to_bytes) != 0;
+  const int said = connecting_ ? errno : 0;
+  if (connecting_ && said != EINPROGRESS && said != EINTR) {
+    close_socket();
+    failure_ = unreachable(said);
+    co_return *failure_;
+  }
+  if (!core_->poll().add(made, *this, connecting_ ? interest::both : interest::input)) {
+    failure_ = unreachable(errno);
+    close_socket();
+    co_return *failure_;
+  }
+  while (connecting_ && !failure_) {
     const net::result<void> woken = co_await progress_.wait(context, until);
     if (woken.has_error()) {
       close();
       co_return blame(woken.error(), context, "MySQL cannot be reached in time");
     }
   }
-  if (failure_) {
-    error out = *failure_;
-    out.detail = address + ":" + std::to_string(port) + ": " + out.detail;
-    co_return out;
-  }
-  socket_->s.set_option(asio::ip::tcp::no_delay(true), failure);
-  socket_->s.set_option(asio::socket_base::keep_alive(true), failure);
+  if (failure_) co_return *failure_;
+  co_return net::result<void>();
+}
+
+void link::finish_connecting() {
+  int said = 0;
+  socklen_t size = sizeof said;
+  if (::getsockopt(socket_.descriptor(), SOL_SOCKET, SO_ERROR, &said, &size) != 0) said = errno;
+  connecting_ = false;
+  if (said == 0 && !watch(interest::input)) said = errno;
+  if (said != 0) return fail(unreachable(said));
+  tell();
+}
+
+net::task<net::result<void>> link::connect_tcp(net::request_context& context, std::string address,
+                                               std::uint16_t port, net::steady_time until) {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int said = ::getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found);
+  if (said == EAI_NONAME) co_return error(errc::invalid, "this is no numeric address", address);
+  if (said != 0) co_return error(errc::down, "MySQL cannot be reached", ::gai_strerror(said));
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> to(found, &::freeaddrinfo);
+  const net::result<void> connected = co_await connect(context, to->ai_addr, to->ai_addrlen, until);
+  if (connected.has_error()) co_return with_place(connected.error(), address + ":" + std::to_string(port));
+  switch_on(socket_.descriptor(), IPPROTO_TCP, TCP_NODELAY);
+  switch_on(socket_.descriptor(), SOL_SOCKET, SO_KEEPALIVE);
   co_return net::result<void>();
 }
 
 net::task<net::result<void>> link::connect_unix(net::request_context& context, std::string path,
                                                 net::steady_time until) {
-  const std::shared_ptr<link> self = shared_from_this();
   local_ = true;
-  constexpr std::size_t kPathBytesMax = 107;
-  if (path.size() > kPathBytesMax) co_return error(errc::invalid, "the path of a socket is too long", path);
-  socket_->connect(self, asio::local::stream_protocol::endpoint(path));
-  while (!socket_->connected && !failure_) {
-    const net::result<void> woken = co_await progress_.wait(context, until);
-    if (woken.has_error()) {
-      close();
-      co_return blame(woken.error(), context, "MySQL cannot be reached in time");
-    }
-  }
-  if (failure_) {
-    error out = *failure_;
-    out.detail = path + ": " + out.detail;
-    co_return out;
-  }
+  sockaddr_un there{};
+  there.sun_family = AF_UNIX;
+  if (path.size() >= sizeof there.sun_path)
+    co_return error(errc::invalid, "the path of a socket is too long", path);
+  path.copy(there.sun_path, path.size());
+  const net::result<void> connected =
+      co_await connect(context, reinterpret_cast<const sockaddr*>(&there), sizeof there, until);
+  if (connected.has_error()) co_return with_place(connected.error(), path);
   co_return net::result<void>();
 }
 
@@ -150,9 +167,14 @@ void link::flush() {
   write_pending();
   while (!output_.empty() && cipher_out_.empty() && !write_failed_ && !failure_) {
     const std::size_t slice = std::min(output_.size(), kReadBytesMax);
-    const net::result<void> done = tls_->encrypt(output_.view().substr(0, slice), cipher_out_);
+    try {
+      const net::result<void> done = tls_->encrypt(output_.view().substr(0, slice), cipher_out_);
+      if (done.has_error()) return end_writing();
+    } catch (const std::bad_alloc&) {  // part of it may be encrypted already, and must not go twice
+      end_writing();
+      throw;
+    }
     output_.consume(slice);
-    if (done.has_error()) write_failed_ = true;
     write_pending();
   }
   if (output_.empty() && output_.capacity() > kKeepBytes) output_.release();
@@ -162,94 +184,113 @@ void link::write_pending() {
   net::byte_buffer& out = raw_output();
   if (writing_ || failure_) return;
   while (!out.empty() && !write_failed_) {
-    error_code failure;
-    const std::size_t sent = socket_->s.write_some(asio::buffer(out.data(), out.size()), failure);
-    if (!failure) {
-      out.consume(sent);
-      continue;
+    iovec part{out.data(), out.size()};
+    std::size_t sent = 0;
+    const net::io done = socket_.write_some({&part, 1}, sent);
+    out.consume(sent);
+    if (done == net::io::blocked) {
+      writing_ = watch(interest::both);
+      if (writing_) return;
     }
-    if (failure == asio::error::would_block || failure == asio::error::try_again) {
-      writing_ = true;
-      socket_->s.async_wait(socket::stream::wait_write, [self = shared_from_this()](const error_code& done) {
-        self->writing_ = false;
-        if (!done) self->flush();
-      });
-      return;
-    }
-    write_failed_ = true;
+    if (done != net::io::done) write_failed_ = true;
   }
   if (out.empty() && out.capacity() > kKeepBytes) out.release();
-  // The server may have said why before it closed: that comes by reading.
-  if (!write_failed_) return;
-  out.clear();
+  if (write_failed_) end_writing();
+}
+
+// The server may have said why before it closed: that comes by reading, and after it the end, which this
+// makes sure of.
+void link::end_writing() noexcept {
+  write_failed_ = true;
   output_.clear();
+  cipher_out_.clear();
+  ::shutdown(socket_.descriptor(), SHUT_RDWR);
 }
 
 void link::flush_soon() {
   if (flush_posted_) return;
-  flush_posted_ = true;
-  asio::post(socket_->s.get_executor(), [self = shared_from_this()] {
+  core_->post([self = shared_from_this()] {
     self->flush_posted_ = false;
     // Nobody waits for the network: who is working on what came will flush when there is no more.
     if (self->reading_) self->flush();
   });
+  flush_posted_ = true;
 }
 
 void link::read_more() {
   flush();
   if (reading_ || failure_) return;
   if (input_.empty() && input_.capacity() > kKeepBytes) input_.release();
-  net::byte_buffer& raw = tls_ == nullptr ? input_ : cipher_in_;
-  char* const to = raw.prepare(read_bytes_);
   reading_ = true;
-  socket_->s.async_read_some(asio::buffer(to, read_bytes_),
-                             [self = shared_from_this()](const error_code& done, std::size_t size) {
-                               self->on_read(done.value(), size);
-                             });
+  // Not read here: who asks is to be told later, and others on the core have their turn before.
+  if (!socket_.readable() || watch(writing_ ? interest::both : interest::input)) return;
+  end_writing();
 }
 
-void link::on_read(int failure, std::size_t size) {
-  reading_ = false;
-  if (failure_) return;  // closed meanwhile
-  if (failure != 0 || size == 0) {
-    const error_code said(failure, boost::system::system_category());
-    fail({errc::down, "the connection to MySQL is lost",
-          failure == 0 || failure == asio::error::eof ? "the server closed it" : said.message()});
-    return;
+void link::on_events(std::uint32_t events) noexcept {
+  const std::shared_ptr<link> self = shared_from_this();  // who is told may let go of it
+  socket_.note(events);
+  try {
+    if (connecting_) {
+      if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) finish_connecting();
+      return;
+    }
+    if (writing_ && socket_.writable()) {
+      writing_ = false;
+      flush();
+      if (!writing_) static_cast<void>(watch(interest::input));  // refused: it hears of more than it needs
+    }
+    if (reading_) receive();
+  } catch (...) {
+    fail(net::caught_error("what MySQL sends cannot be read"));
   }
+}
+
+void link::receive() {
+  net::byte_buffer& raw = tls_ == nullptr ? input_ : cipher_in_;
+  if (!socket_.readable()) return;
+  std::size_t size = 0;
+  char* const to = raw.prepare(read_bytes_);
+  errno = 0;  // the end of input sets none
+  const net::io done = socket_.read_some(to, read_bytes_, size);
+  if (done == net::io::blocked) return;
+  reading_ = false;
+  if (done == net::io::failed) {
+    return fail({errc::down, "the connection to MySQL is lost",
+                 errno != 0 ? std::generic_category().message(errno) : "the server closed it"});
+  }
+  received(size);
+  if (!failure_) tell();
+}
+
+void link::received(std::size_t size) {
   // Bulk: fewer and larger reads.
   if (size == read_bytes_ && read_bytes_ < kReadBytesMax) read_bytes_ *= 2;
   if (tls_ == nullptr) {
     input_.commit(size);
-  } else {
-    cipher_in_.commit(size);
-    tls_->received(cipher_in_.view());
-    cipher_in_.clear();
-    if (!shaking_hands_) {
-      const net::result<bool> open = tls_->decrypt(input_, cipher_out_);
-      write_pending();
-      if (open.has_error()) {
-        fail(open.error());
-        return;
-      }
-      if (!*open) {
-        fail({errc::down, "the connection to MySQL is lost", "the server closed it"});
-        return;
-      }
-    }
+    return;
   }
-  tell();
+  cipher_in_.commit(size);
+  tls_->received(cipher_in_.view());
+  cipher_in_.clear();
+  if (shaking_hands_) return;
+  const net::result<bool> open = tls_->decrypt(input_, cipher_out_);
+  write_pending();
+  if (open.has_error()) {
+    fail(open.error());
+  } else if (!*open) {
+    fail({errc::down, "the connection to MySQL is lost", "the server closed it"});
+  }
 }
 
-void link::fail(error why) {
+void link::fail(error why) noexcept {
   if (failure_) return;
   failure_ = std::move(why);
-  error_code ignored;
-  socket_->s.close(ignored);
+  close_socket();
   tell();
 }
 
-void link::tell() {
+void link::tell() noexcept {
   if (told_ != nullptr) {
     told_(owner_);
   } else {
@@ -257,10 +298,19 @@ void link::tell() {
   }
 }
 
+bool link::watch(interest in) noexcept {
+  return core_->poll().change(socket_.descriptor(), *this, in);
+}
+
+void link::close_socket() noexcept {
+  reading_ = writing_ = false;
+  if (socket_.descriptor() >= 0) core_->poll().forget(socket_.descriptor(), *this);
+  socket_.close();
+}
+
 void link::close() noexcept {
   if (!failure_) failure_ = error(errc::closed, "the connection to MySQL was closed by us");
-  error_code ignored;
-  socket_->s.close(ignored);
+  close_socket();
 }
 
 }  // namespace syncline::storage::mysql

@@ -22,6 +22,7 @@ struct mysql_options {
   std::uint32_t write_retries_max = 5;    // after a deadlock or a lock that was not to be had
   std::uint32_t lock_wait_timeout_s = 5;  // innodb_lock_wait_timeout of our sessions
   std::uint32_t transaction_idle_ms = 10000;
+  std::uint32_t start_timeout_s = 600;  // for what is looked up when the store is opened
   std::uint32_t tombstone_days = 30;
   std::uint32_t purge_interval_s = 60;
   std::uint32_t idempotency_keep_h = 24;

@@ -28,7 +28,6 @@ using net::errc;
 constexpr int kReadTries = 3;
 constexpr std::chrono::milliseconds kReplicaAnswerMax{500};
 constexpr std::chrono::seconds kCatchUpMax{5};
-constexpr std::chrono::minutes kPrepareLookMax{10};
 constexpr std::chrono::seconds kLastRoundMax{1};
 constexpr unsigned kFeedCore = 1000;  // a name for the log; it serves no requests
 
@@ -109,7 +108,9 @@ class mysql_store final : public store {
 net::task<net::result<void>> mysql_store::prepare(net::request_context& context, sql_connection& db) {
   catalog& all = *shared_.all;
   // Only what is migrated may take as long as an index does.
-  const auto look_until = [] { return std::chrono::steady_clock::now() + kPrepareLookMax; };
+  const auto look_until = [patience = std::chrono::seconds(shared_.options.start_timeout_s)] {
+    return std::chrono::steady_clock::now() + patience;
+  };
   context.set_deadline(look_until());
   auto fitting = fit_to_schema(context, db, all);
   if (const net::result<void> fits = co_await std::move(fitting); !fits) co_return fits;
@@ -186,7 +187,11 @@ net::result<void> mysql_store::open() {
   const mysql_work preparing = [this](net::request_context& context, sql_connection& db) {
     return prepare(context, db);
   };
-  if (auto prepared = run_on_mysql(feed_core_, options, preparing); !prepared) return prepared;
+  if (auto prepared = run_on_mysql(feed_core_, options, preparing); !prepared) {
+    if (prepared.error().code != errc::timed_out) return prepared;
+    return net::error(errc::down, "MySQL does not say in time what the schema is like",
+                      fmt::format("allowed: {} s (start_timeout_s)", options.start_timeout_s));
+  }
   if (auto made = make_servers(options); !made) return made;
   for (std::size_t i = 0; i < cores_.size(); ++i)
     transactions_.push_back(std::make_unique<open_transactions>(shared_, i, cores_.size()));

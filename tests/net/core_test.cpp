@@ -2,6 +2,9 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <memory>
@@ -22,6 +25,7 @@
 #include <boost/asio/write.hpp>
 
 #include "net/core/event.h"
+#include "net/core/poller.h"
 #include "net/core/task.h"
 #include "perf/metrics.h"
 #include "tests/net/run_task.h"
@@ -242,6 +246,84 @@ TEST(Core, WhatAMessageOrATimerCancelsInAsioIsTold) {
     first.reset();
     second.reset();
   });
+}
+
+// One of two that are ready at once, which ends the other.
+class rival final : public poll_target {
+ public:
+  explicit rival(core& on) : core_(&on) {
+    int ends[2] = {-1, -1};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0) throw std::runtime_error("no pair");
+    mine_ = ends[0];
+    other_end_ = ends[1];
+    if (!on.poll().add(mine_, *this, poller::interest::input)) throw std::runtime_error("not watched");
+  }
+  ~rival() {
+    core_->poll().forget(mine_, *this);
+    ::close(mine_);
+    ::close(other_end_);
+  }
+  rival(const rival&) = delete;
+  rival& operator=(const rival&) = delete;
+  void on_events(std::uint32_t events) noexcept override {
+    ++heard;
+    EXPECT_EQ(events & (EPOLLIN | EPOLLOUT), std::uint32_t{EPOLLIN}) << "nobody asked for room to write";
+    if (against != nullptr) against->reset();
+  }
+  void write() const { EXPECT_EQ(::send(other_end_, "x", 1, 0), 1); }
+  void ask_again() { EXPECT_TRUE(core_->poll().change(mine_, *this, poller::interest::input)); }
+
+  std::unique_ptr<rival>* against = nullptr;
+  int heard = 0;
+
+ private:
+  core* core_;
+  int mine_ = -1, other_end_ = -1;
+};
+
+// Under ASan the dead one would be seen as well.
+TEST(Core, ATargetThatIsForgottenHearsNothingOfTheBatchInProgress) {
+  core on(0, false);
+  on.start();
+  std::unique_ptr<rival> a, b;
+  run_on(on, [&] {
+    a = std::make_unique<rival>(on);
+    b = std::make_unique<rival>(on);
+    a->against = &b;
+    b->against = &a;
+    a->write();
+    b->write();
+  });
+  EXPECT_TRUE(eventually([&] {
+    bool one_left = false;
+    run_on(on, [&] { one_left = (a == nullptr) != (b == nullptr); });
+    return one_left;
+  }));
+  run_on(on, [&] {
+    EXPECT_EQ((a != nullptr ? a : b)->heard, 1);
+    a.reset();
+    b.reset();
+  });
+}
+
+// Edge-triggered: what is left unread is told only to who asks.
+TEST(Core, ATargetThatAsksAgainIsToldWhatIsReady) {
+  core on(0, false);
+  on.start();
+  std::unique_ptr<rival> a;
+  const auto heard = [&] {
+    int times = 0;
+    run_on(on, [&] { times = a->heard; });
+    return times;
+  };
+  run_on(on, [&] {
+    a = std::make_unique<rival>(on);
+    a->write();
+  });
+  EXPECT_TRUE(eventually([&] { return heard() == 1; }));
+  run_on(on, [&] { a->ask_again(); });
+  EXPECT_TRUE(eventually([&] { return heard() == 2; }));
+  run_on(on, [&] { a.reset(); });
 }
 
 std::uint64_t count_of(const char* name, unsigned id) {

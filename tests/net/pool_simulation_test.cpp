@@ -305,19 +305,21 @@ overload_figures overload(double load, std::uint64_t seed, const overload_settin
 class PoolOverload : public ::testing::TestWithParam<double> {};
 
 TEST_P(PoolOverload, KeepsUsefulWorkAndRefusesTheRestAtOnce) {
-  const overload_figures figures = overload(GetParam(), 11);
-  const auto& r = figures.outcome;
-  EXPECT_GE(figures.goodput, 0.95);
-  EXPECT_LT(percentile(r.answered_ms, 0.99), 60);
-  EXPECT_EQ(r.without_time, 0U) << "each refusal says when to come back";
-  EXPECT_EQ(r.served, r.useful) << "nothing is executed for a client that is gone";
-  const std::size_t refused = r.refused_at_once + r.shed + r.late;
-  EXPECT_EQ(r.late, 0U);
-  EXPECT_GE(static_cast<double>(r.refused_at_once), 0.8 * static_cast<double>(refused));
-  EXPECT_LT(percentile(r.shed_after_ms, 0.99), 30);
+  for (const std::uint64_t seed : {11U, 12U, 13U}) {
+    const overload_figures figures = overload(GetParam(), seed);
+    const auto& r = figures.outcome;
+    EXPECT_GE(figures.goodput, 0.95) << seed;
+    EXPECT_LT(percentile(r.answered_ms, 0.99), 60) << seed;
+    EXPECT_EQ(r.without_time, 0U) << "each refusal says when to come back";
+    EXPECT_EQ(r.served, r.useful) << "nothing is executed for a client that is gone";
+    const std::size_t refused = r.refused_at_once + r.shed + r.late;
+    EXPECT_EQ(r.late, 0U) << seed;
+    EXPECT_GE(static_cast<double>(r.refused_at_once), 0.98 * static_cast<double>(refused)) << seed;
+    EXPECT_LT(percentile(r.shed_after_ms, 0.99), 30) << seed;
+  }
 }
 
-INSTANTIATE_TEST_SUITE_P(Load, PoolOverload, ::testing::Values(1.2, 2.0));
+INSTANTIATE_TEST_SUITE_P(Load, PoolOverload, ::testing::Values(1.2, 2.0, 5.0));
 
 TEST(PoolSimulation, BelowCapacityNobodyIsRefused) {
   const overload_figures figures = overload(0.8, 12);
@@ -362,6 +364,32 @@ TEST(PoolSimulation, TwoThousandPatientCallersOnTenConnectionsAllSucceed) {
                 r.refused_at_once + r.shed + r.late, percentile(r.answered_ms, 0.99), r.opened);
     EXPECT_EQ(r.refused_at_once + r.shed + r.late, 0U) << callers;
     EXPECT_LE(r.opened, 10U);
+  }
+}
+
+// A checkpoint, a slow disk, a neighbour on the host: for a moment no lease ends. With a thousand waiters a
+// gap that is taken for the pace of all of them would be minutes.
+TEST(PoolSimulation, TwoThousandPatientCallersOutlastAServerThatStalls) {
+  for (const int stall_ms : {30, 150, 600}) {
+    pool_options options = by_hand_options();
+    options.connections_max = 10;
+    simulation run(options, milliseconds(5), 3);
+    int asked = 0;
+    std::function<void(bool)> again = [&](bool well) {
+      if (run.now_ms() > 8000) return;
+      if (!well) return run.at(milliseconds(1), [&again] { again(true); });
+      const bool stalls = asked++ % 12'000 >= 11'990;  // on all connections at about the same time
+      run.ask(stalls ? microseconds(stall_ms * 1000)
+                     : microseconds(1 + static_cast<std::int64_t>(run.exponential(1000))),
+              milliseconds(10'000), work_class::interactive, again);
+    };
+    for (int i = 0; i < 2000; ++i) again(true);
+    run.run_until(milliseconds(12'000));
+    const auto& r = run.result;
+    std::printf("2000 callers, stalls of %d ms: %zu served, %zu refused, p99 %.1f ms\n", stall_ms, r.served,
+                r.refused_at_once + r.shed + r.late, percentile(r.answered_ms, 0.99));
+    EXPECT_GT(asked, 40'000) << "several stalls";
+    EXPECT_EQ(r.refused_at_once + r.shed + r.late, 0U) << stall_ms;
   }
 }
 

@@ -24,6 +24,16 @@ mysql_settings usable() {
   return out;
 }
 
+TEST(MysqlSettings, ConnectionsAreTenOrOneACoreUnlessSet) {
+  mysql_settings given = usable();
+  EXPECT_EQ(connections_for(given, 2), 10U);
+  EXPECT_EQ(connections_for(given, 64), 64U);
+  given.connections_min = 20;
+  EXPECT_EQ(connections_for(given, 2), 20U);
+  given.connections_max = 3;
+  EXPECT_EQ(connections_for(given, 64), 3U) << "a way to live with a server that takes no more";
+}
+
 config_sources file(std::string name) {
   config_sources out;
   out.file = std::move(name);

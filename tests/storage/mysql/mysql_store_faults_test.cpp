@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <thread>
 
 #include "storage/mysql/mysql_store.h"
@@ -203,6 +204,36 @@ TEST_F(MysqlStoreFaults, AWrongPasswordAndAnUnknownSchemaAreSaidAtOnce) {
   wrong = options_;
   wrong.migrate_on_start = false;
   EXPECT_EQ(open_mysql_store(wrong, all_, cores_).error().code, errc::schema_mismatch);
+}
+
+// Such as one that is frozen, or somebody else's lock.
+TEST_F(MysqlStoreFaults, AStartAgainstAServerThatDoesNotAnswerEnds) {
+  open_store();
+  store_->stop();
+  store_.reset();
+  std::promise<void> locked;
+  std::atomic<bool> enough{false};
+  const mysql_work hold = [&](request_context& context, sql_connection& db) -> task<net::result<void>> {
+    auto locking = db.sql(context, "LOCK TABLES syncline_resource WRITE");
+    EXPECT_TRUE((co_await std::move(locking)).has_value());
+    locked.set_value();
+    while (!enough.load()) {
+      auto sleeping = net::sleep_until(context, in_ms(10));
+      static_cast<void>(co_await std::move(sleeping));
+    }
+    co_return net::result<void>();
+  };
+  std::thread holder([&] { EXPECT_TRUE(run_on_mysql(options_, hold).has_value()); });
+  locked.get_future().wait();
+  auto impatient = options_;
+  impatient.migrate_on_start = false;
+  impatient.start_timeout_s = 1;
+  const auto opened = open_mysql_store(impatient, all_, cores_);
+  enough.store(true);
+  holder.join();
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().code, errc::down);
+  EXPECT_NE(opened.error().text().find("start_timeout_s"), std::string::npos) << opened.error().text();
 }
 
 TEST_F(MysqlStoreFaults, AColumnDroppedUnderUsIsASchemaMismatchAndGoesAwayWithIt) {
