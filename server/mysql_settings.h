@@ -61,8 +61,8 @@ struct mysql_settings {
   bool migrate_on_start = false;
 };
 
-// Of the pool on a node with `cores`: as many as are set, or ten, and never fewer than cores, which would
-// take turns.
+// Of the pool on a node with `cores`: as many as are set; else ten, one a core or connections_min, whichever
+// is most.
 [[nodiscard]] std::uint32_t connections_for(const mysql_settings& settings, std::size_t cores) noexcept;
 // Reads password_file when it is named.
 [[nodiscard]] net::result<storage::mysql::mysql_options> mysql_options_of(const mysql_settings& settings);

@@ -56,7 +56,8 @@ class poller {
   // Another batch soon, even when nothing is ready, after others on the core had their turn.
   void again() noexcept { again_ = true; }
 
-  // Besides hang-up. `input`: not of room to write, of which a unix socket tells each time its peer reads.
+  // What is told besides hang-up. `input` leaves out room to write, which a unix socket tells each time its
+  // peer reads.
   enum class interest : std::uint8_t { both, input };
   // Edge-triggered. False when the kernel refuses.
   [[nodiscard]] bool add(int descriptor, poll_target& target, interest in = interest::both) noexcept;

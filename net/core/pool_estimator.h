@@ -1,18 +1,18 @@
 // How long a newcomer will wait, from how long connections are held.
 //
 // wait = (ahead + 1) * hold / lanes, with `lanes` the leases that are out: Little's law, so it holds for
-// exclusive leases and for pipelined ones, whose hold is longer and whose lanes are more. `hold` is a mean
-// that leaves out what is rare and long: a stall, or one statement in a thousand that takes 5,000 times as
-// long, which then makes the estimate too low; CoDel is for those.
+// exclusive leases and for pipelined ones, whose hold is longer and whose lanes are more. In the mean of the
+// holds what is rare and long, such as a stall, counts as 32 times the mean. Where one statement in a
+// thousand takes 5,000 times as long the estimate is too low, and CoDel has to shed.
 //
-// A server that stops answering ends no lease and so would never change the mean: the time since the last
-// lease ended counts as well, an eighth of it for each who waits, because gaps between ends are about
-// exponential and one in 3,000 is eight times the mean by chance, and all of it at most: who has stalled for
-// so long will stall for about as long again and then go on as before, so with a thousand waiters a stall of
-// 20 ms is no reason to refuse one who has seconds. It counts up to `heard`, when the core last looked for
-// what had ended: a thousand callers that begin in one turn of the core's loop are no sign of a slow server.
-// Connections that are coming are lanes too, else whoever comes while the first of ten is open would be told
-// ten times the wait.
+// A server that stops answering ends no lease and so would never change the mean: time in which no lease ends
+// counts as well, from eight times what usually is between two ends, since gaps are about exponential and one
+// in 3,000 is longer by chance. Each who waits adds an eighth of it, and all together no more than all of it:
+// who has stalled for so long will stall for about as long again and then go on as before. So with a thousand
+// waiters a stall of 20 ms is no reason to refuse one who has seconds. It counts up to `heard`, when the core
+// last looked for what had ended: a thousand callers that begin in one turn of the core's loop are no sign of
+// a slow server. Connections that are coming are lanes too, else whoever comes while the first of ten is open
+// would be told ten times the wait.
 //
 // Thread: a value. Bound: a few words.
 #pragma once
@@ -36,15 +36,18 @@ class pool_estimator {
   void lease_ends(steady_time now, steady_time since) noexcept {
     --lanes_;
     progress_ = now;
+    const double mean_us = std::max(hold_us_, 1.0);
+    const double held_us = std::chrono::duration<double, std::micro>(now - since).count();
+    // A stall holds up one lease of each lane; twice as many in a row are another pace.
+    const double outlier_us = 32 * mean_us;
+    const bool outlier = held_us > outlier_us;
+    outliers_ = outlier ? outliers_ + 1 : 0;
+    outlier_lanes_ = outlier ? std::max(outlier_lanes_, lanes_ + 1) : 0;
     // Over what ends in kMemoryMs, but over 32 leases at least, of which exponential holds make the mean vary
     // by an eighth, and 1,024 at most.
-    const double mean_us = std::max(hold_us_, 1.0);
-    const double ends = std::clamp((lanes_ + 1) * kMemoryMs * 1000 / mean_us, 32.0, 1024.0);
-    const double held_us = std::chrono::duration<double, std::micro>(now - since).count();
-    // A stall holds up a lease of each lane. More in a row than that are another pace.
-    const double outlier_us = 32 * mean_us;
-    outliers_ = held_us > outlier_us ? outliers_ + 1 : 0;
-    if (outliers_ > 2 * (lanes_ + 1)) {
+    const double lanes = std::max(lanes_ + 1, outlier_lanes_);
+    const double ends = std::clamp(lanes * kMemoryMs * 1000 / mean_us, 32.0, 1024.0);
+    if (outliers_ > 2 * outlier_lanes_) {
       hold_us_ += (held_us - hold_us_) / 32;
     } else {
       hold_us_ += (std::min(held_us, outlier_us) - hold_us_) / ends;
@@ -59,8 +62,8 @@ class pool_estimator {
     double wait_us = each_us * static_cast<double>(ahead + 1);
     if (lanes_ != 0 && heard > progress_) {
       const auto gap = std::chrono::duration_cast<duration>(heard - progress_);
-      const auto gap_us = static_cast<double>(gap.count());
-      if (gap_us > 8 * each_us) wait_us += std::min(gap_us, gap_us / 8 * static_cast<double>(ahead + 1));
+      const double stall_us = std::max(static_cast<double>(gap.count()) - 8 * each_us, 0.0);
+      wait_us += std::min(stall_us, stall_us / 8 * static_cast<double>(ahead + 1));
     }
     // Capped far above every deadline, so that the number fits.
     return duration(static_cast<std::int64_t>(std::min(wait_us, 1e12)));
@@ -70,7 +73,8 @@ class pool_estimator {
   static constexpr double kMemoryMs = 50;
   double hold_us_;
   std::uint32_t lanes_ = 0;
-  std::uint32_t outliers_ = 0;  // in a row
+  std::uint32_t outliers_ = 0;       // in a row
+  std::uint32_t outlier_lanes_ = 0;  // most lanes that were out meanwhile
   steady_time progress_{};
 };
 

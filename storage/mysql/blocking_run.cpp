@@ -15,8 +15,9 @@ namespace syncline::storage::mysql {
 namespace {
 
 net::task<net::result<void>> connect_and_work(net::core& on, std::shared_ptr<const session_options> how,
-                                              const mysql_work& work) {
+                                              const mysql_work& work, net::steady_time until) {
   net::request_context context(on, net::work_class::bulk);
+  context.set_deadline(until);
   context.request_id = "syncline";
   auto opening = open_connection(context, std::move(how));
   net::result<std::unique_ptr<sql_connection>> made = co_await std::move(opening);
@@ -30,10 +31,10 @@ using ended_promise = std::promise<net::result<void>>;
 
 // `ended` is the caller's, who waits for it.
 net::task<void> run_and_tell(net::core& on, std::shared_ptr<const session_options> how,
-                             const mysql_work& work, ended_promise& ended) {
+                             const mysql_work& work, net::steady_time until, ended_promise& ended) {
   std::optional<net::result<void>> made;
   try {
-    auto running = connect_and_work(on, std::move(how), work);
+    auto running = connect_and_work(on, std::move(how), work, until);
     made.emplace(co_await std::move(running));
   } catch (...) {
     ended.set_exception(std::current_exception());
@@ -44,12 +45,13 @@ net::task<void> run_and_tell(net::core& on, std::shared_ptr<const session_option
 
 }  // namespace
 
-net::result<void> run_on_mysql(net::core& on, const mysql_options& options, const mysql_work& work) {
+net::result<void> run_on_mysql(net::core& on, const mysql_options& options, const mysql_work& work,
+                               net::steady_time until) {
   auto how = patient_session(options, options.primary, kMigrateSilenceMs);
   if (!how) return how.error();
   ended_promise ended;
   auto answer = ended.get_future();
-  net::spawn(on, run_and_tell(on, std::move(*how), work, ended));
+  net::spawn(on, run_and_tell(on, std::move(*how), work, until, ended));
   return answer.get();
 }
 

@@ -25,8 +25,10 @@ using mysql_work =
     std::function<net::task<net::result<void>>(net::request_context& context, sql_connection& db)>;
 
 [[nodiscard]] net::result<void> run_on_mysql(const mysql_options& options, const mysql_work& work);
-// The same on a core that runs already and stays.
+// The same on a core that runs already and stays. `until` is the deadline of the work's context, in which the
+// session is opened as well.
 [[nodiscard]] net::result<void> run_on_mysql(net::core& on, const mysql_options& options,
-                                             const mysql_work& work);
+                                             const mysql_work& work,
+                                             net::steady_time until = net::steady_time::max());
 
 }  // namespace syncline::storage::mysql

@@ -165,14 +165,13 @@ void link::flush() {
   }
   // In slices, as the socket takes them: a statement of 64 MiB is neither encrypted at one go nor kept twice.
   write_pending();
-  while (!output_.empty() && cipher_out_.empty() && !write_failed_ && !failure_) {
+  while (!output_.empty() && cipher_out_.empty() && !write_failure_ && !failure_) {
     const std::size_t slice = std::min(output_.size(), kReadBytesMax);
     try {
       const net::result<void> done = tls_->encrypt(output_.view().substr(0, slice), cipher_out_);
-      if (done.has_error()) return end_writing();
-    } catch (const std::bad_alloc&) {  // part of it may be encrypted already, and must not go twice
-      end_writing();
-      throw;
+      if (done.has_error()) return end_writing(done.error());
+    } catch (...) {  // part of it may be encrypted already, and must not go twice
+      return end_writing(net::caught_error("what MySQL is sent cannot be encrypted"));
     }
     output_.consume(slice);
     write_pending();
@@ -183,38 +182,41 @@ void link::flush() {
 void link::write_pending() {
   net::byte_buffer& out = raw_output();
   if (writing_ || failure_) return;
-  while (!out.empty() && !write_failed_) {
+  while (!out.empty() && !write_failure_) {
     iovec part{out.data(), out.size()};
     std::size_t sent = 0;
     const net::io done = socket_.write_some({&part, 1}, sent);
     out.consume(sent);
-    if (done == net::io::blocked) {
-      writing_ = watch(interest::both);
-      if (writing_) return;
-    }
-    if (done != net::io::done) write_failed_ = true;
+    if (done == net::io::done) continue;
+    const int number = errno;
+    writing_ = done == net::io::blocked && watch(interest::both);
+    if (writing_) return;
+    end_writing({errc::down, "the connection to MySQL is lost", std::generic_category().message(number)});
   }
+  if (write_failure_) out.clear();
   if (out.empty() && out.capacity() > kKeepBytes) out.release();
-  if (write_failed_) end_writing();
 }
 
 // The server may have said why before it closed: that comes by reading, and after it the end, which this
 // makes sure of.
-void link::end_writing() noexcept {
-  write_failed_ = true;
-  output_.clear();
-  cipher_out_.clear();
+void link::end_writing(error why) noexcept {
+  if (write_failure_) return;
+  write_failure_ = std::move(why);
   ::shutdown(socket_.descriptor(), SHUT_RDWR);
 }
 
 void link::flush_soon() {
   if (flush_posted_) return;
-  core_->post([self = shared_from_this()] {
-    self->flush_posted_ = false;
-    // Nobody waits for the network: who is working on what came will flush when there is no more.
-    if (self->reading_) self->flush();
-  });
-  flush_posted_ = true;
+  try {
+    core_->post([self = shared_from_this()] {
+      self->flush_posted_ = false;
+      // Nobody waits for the network: who is working on what came will flush when there is no more.
+      if (self->reading_) self->flush();
+    });
+    flush_posted_ = true;
+  } catch (const std::bad_alloc&) {
+    flush();
+  }
 }
 
 void link::read_more() {
@@ -224,7 +226,7 @@ void link::read_more() {
   reading_ = true;
   // Not read here: who asks is to be told later, and others on the core have their turn before.
   if (!socket_.readable() || watch(writing_ ? interest::both : interest::input)) return;
-  end_writing();
+  end_writing({errc::down, "MySQL cannot be heard", std::generic_category().message(errno)});
 }
 
 void link::on_events(std::uint32_t events) noexcept {
@@ -242,7 +244,7 @@ void link::on_events(std::uint32_t events) noexcept {
     }
     if (reading_) receive();
   } catch (...) {
-    fail(net::caught_error("what MySQL sends cannot be read"));
+    fail(net::caught_error("the connection to MySQL cannot go on"));
   }
 }
 
@@ -256,8 +258,10 @@ void link::receive() {
   if (done == net::io::blocked) return;
   reading_ = false;
   if (done == net::io::failed) {
+    const int number = errno;
+    if (number == 0 && write_failure_) return fail(*write_failure_);
     return fail({errc::down, "the connection to MySQL is lost",
-                 errno != 0 ? std::generic_category().message(errno) : "the server closed it"});
+                 number != 0 ? std::generic_category().message(number) : "the server closed it"});
   }
   received(size);
   if (!failure_) tell();

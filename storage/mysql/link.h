@@ -44,7 +44,8 @@ class link final : public std::enable_shared_from_this<link>, private net::poll_
   link(const link&) = delete;
   link& operator=(const link&) = delete;
 
-  // A numeric address. errc::down when nobody answers, errc::timed_out at `until`.
+  // A numeric address. errc::down when nobody answers until `until`, errc::timed_out at the caller's own
+  // deadline.
   [[nodiscard]] net::task<net::result<void>> connect_tcp(net::request_context& context, std::string address,
                                                          std::uint16_t port, net::steady_time until);
   [[nodiscard]] net::task<net::result<void>> connect_unix(net::request_context& context, std::string path,
@@ -83,7 +84,7 @@ class link final : public std::enable_shared_from_this<link>, private net::poll_
   void receive();
   void received(std::size_t size);
   void write_pending();
-  void end_writing() noexcept;
+  void end_writing(net::error why) noexcept;
   void fail(net::error why) noexcept;
   void close_socket() noexcept;
   [[nodiscard]] bool watch(net::poller::interest in) noexcept;
@@ -99,11 +100,12 @@ class link final : public std::enable_shared_from_this<link>, private net::poll_
   net::byte_buffer cipher_in_, cipher_out_;
   std::unique_ptr<net::tls_client> tls_;
   std::optional<net::error> failure_;
+  std::optional<net::error>
+      write_failure_;  // nothing is sent any more; what the reading side finds comes first
   std::size_t read_bytes_ = kReadBytesMin;
   bool connecting_ = false;
   bool reading_ = false;
-  bool writing_ = false;       // waits until the socket takes more
-  bool write_failed_ = false;  // the reading side will say why
+  bool writing_ = false;  // waits until the socket takes more
   bool flush_posted_ = false;
   bool shaking_hands_ = false;
   bool local_ = false;

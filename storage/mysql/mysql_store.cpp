@@ -99,6 +99,10 @@ class mysql_store final : public store {
   std::unique_ptr<periodic_work> purge_;
   std::vector<std::unique_ptr<open_transactions>> transactions_;
   std::vector<std::uint64_t> gauges_;
+  [[nodiscard]] net::steady_time start_until() const noexcept {
+    return std::chrono::steady_clock::now() + std::chrono::seconds(shared_.options.start_timeout_s);
+  }
+
   // From prepare() for the sequencer.
   feed_position position_;
   std::vector<resource_row> resources_;
@@ -108,10 +112,6 @@ class mysql_store final : public store {
 net::task<net::result<void>> mysql_store::prepare(net::request_context& context, sql_connection& db) {
   catalog& all = *shared_.all;
   // Only what is migrated may take as long as an index does.
-  const auto look_until = [patience = std::chrono::seconds(shared_.options.start_timeout_s)] {
-    return std::chrono::steady_clock::now() + patience;
-  };
-  context.set_deadline(look_until());
   auto fitting = fit_to_schema(context, db, all);
   if (const net::result<void> fits = co_await std::move(fitting); !fits) co_return fits;
   if (shared_.options.migrate_on_start) {
@@ -120,7 +120,7 @@ net::task<net::result<void>> mysql_store::prepare(net::request_context& context,
     auto migrating = migrate(context, db, all, false, std::move(silent));
     const net::result<migrate_report> done = co_await std::move(migrating);
     if (!done) co_return done.error();
-    context.set_deadline(look_until());
+    context.set_deadline(start_until());
   }
   auto looking = missing_objects(context, db, all);
   const net::result<std::vector<std::string>> missing = co_await std::move(looking);
@@ -187,7 +187,7 @@ net::result<void> mysql_store::open() {
   const mysql_work preparing = [this](net::request_context& context, sql_connection& db) {
     return prepare(context, db);
   };
-  if (auto prepared = run_on_mysql(feed_core_, options, preparing); !prepared) {
+  if (auto prepared = run_on_mysql(feed_core_, options, preparing, start_until()); !prepared) {
     if (prepared.error().code != errc::timed_out) return prepared;
     return net::error(errc::down, "MySQL does not say in time what the schema is like",
                       fmt::format("allowed: {} s (start_timeout_s)", options.start_timeout_s));

@@ -206,7 +206,7 @@ TEST_F(MysqlStoreFaults, AWrongPasswordAndAnUnknownSchemaAreSaidAtOnce) {
   EXPECT_EQ(open_mysql_store(wrong, all_, cores_).error().code, errc::schema_mismatch);
 }
 
-// Such as one that is frozen, or somebody else's lock.
+// Such as one that waits for somebody else's lock.
 TEST_F(MysqlStoreFaults, AStartAgainstAServerThatDoesNotAnswerEnds) {
   open_store();
   store_->stop();
@@ -224,7 +224,7 @@ TEST_F(MysqlStoreFaults, AStartAgainstAServerThatDoesNotAnswerEnds) {
     co_return net::result<void>();
   };
   std::thread holder([&] { EXPECT_TRUE(run_on_mysql(options_, hold).has_value()); });
-  locked.get_future().wait();
+  EXPECT_EQ(locked.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
   auto impatient = options_;
   impatient.migrate_on_start = false;
   impatient.start_timeout_s = 1;

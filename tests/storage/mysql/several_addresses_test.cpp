@@ -1,4 +1,4 @@
-// A host with more than one address, of which the first takes no connection and says nothing.
+// Addresses that take no connection: the first of two that says nothing, a unix socket that is full.
 //
 // The C library's resolver is asked for such a name through a getaddrinfo() of this program's own, since no
 // name of a test machine has two addresses.
@@ -7,12 +7,14 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "net/core/blocking_threads.h"
 #include "tests/storage/mysql/mysql_fixture.h"
@@ -94,6 +96,34 @@ TEST_F(MysqlAddresses, ASilentOneLeavesTimeForTheNext) {
     EXPECT_EQ(made.error().text(),
               std::string("MySQL cannot be reached in time: ") + kSilent + ":" + std::to_string(port_));
   });
+}
+
+// One that is out of places says so at once, and never more.
+TEST_F(MysqlAddresses, AUnixSocketWhoseServerAcceptsNobodyIsDownAtOnce) {
+  const std::string path = ::testing::TempDir() + unique("full");
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  ASSERT_LT(path.size(), sizeof at.sun_path);
+  path.copy(at.sun_path, path.size());
+  const auto* const there = reinterpret_cast<const sockaddr*>(&at);
+  const int server = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(server, there, sizeof at), 0);
+  ASSERT_EQ(::listen(server, 0), 0);
+  std::vector<int> others;
+  do {
+    others.push_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+  } while (others.size() < 100 && ::connect(others.back(), there, sizeof at) == 0);
+  run([&]() -> task<void> {
+    request_context context(on_);
+    auto options = unix_options();
+    options->socket_path = path;
+    options->connect_timeout_ms = 60'000;
+    const auto made = co_await session::open(context, options);
+    EXPECT_EQ(made.error().text(), "MySQL cannot be reached: " + path + ": Resource temporarily unavailable");
+  });
+  for (const int each : others) ::close(each);
+  ::close(server);
+  ::unlink(path.c_str());
 }
 
 }  // namespace
