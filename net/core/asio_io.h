@@ -1,8 +1,8 @@
 // Asio's I/O objects on a core: an io_context whose epoll set is one descriptor in the core's own.
 //
 // It is made when somebody first asks the core for it: a server whose connections and tasks need no Asio
-// socket has none. Thread: the core (made also before it starts). Failure: std::system_error when there is no
-// descriptor left.
+// socket has none, and today none does. Thread: the core (made also before it starts). Failure:
+// std::system_error when there is no descriptor left.
 //
 // Invariants
 //  1. poll() runs handlers when the descriptor is ready, and after each task, message or timer of the core:

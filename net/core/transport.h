@@ -30,7 +30,8 @@ namespace syncline::net {
 
 class transport final {
  public:
-  // Owns `descriptor`, a connected non-blocking stream socket.
+  // Owns `descriptor`, a non-blocking stream socket that is connected, or will be before it is read or
+  // written; -1: none yet.
   explicit transport(int descriptor, std::unique_ptr<tls_session> tls = nullptr) noexcept
       : tls_(std::move(tls)), descriptor_(descriptor) {}
   ~transport() { close(); }
